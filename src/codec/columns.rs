@@ -1,0 +1,210 @@
+//! Many records to Arrow columns: one pass, rows in the order of the log.
+//!
+//! A decoder of our own instead of arrow-avro's: a batch mixes types and versions, for which that
+//! one needs a decoder a schema, a copy to bring the rows together and a second pass whenever
+//! one record is bad (it stops midway with partial columns and checks UTF-8 only at the flush).
+//! Here a record is read and checked as a whole before any of it reaches a column; arrow-avro is
+//! the oracle in the tests.
+
+use super::frame;
+use super::registry::{ColumnKind, MAX_COLUMNS, columns};
+use super::row::Datum;
+use crate::event::TypeInfo;
+use crate::log::Records;
+use crate::pipeline::Poison;
+use arrow::array::{
+    ArrayRef, FixedSizeBinaryBuilder, Int64Builder, MapBuilder, RecordBatch, StringBuilder,
+    TimestampMicrosecondBuilder, UInt32Builder,
+};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::error::ArrowError;
+use std::sync::Arc;
+
+/// Why columns cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ColumnsError {
+    /// No type has the field.
+    #[error("no event type has a field `{0}`")]
+    UnknownField(String),
+    /// Arrow refused the columns.
+    #[error("the columns do not make a batch: {0}")]
+    Arrow(#[from] ArrowError),
+}
+
+/// The good records of a batch as columns.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The asked fields in the asked order; what a record lacks is null. See [`ColumnDecoder`].
+    pub batch: RecordBatch,
+    /// Row → index of its record in the [`Records`].
+    pub rows: Vec<u32>,
+    /// Row → type of its event.
+    pub types: Vec<&'static TypeInfo>,
+}
+
+/// Decodes records into the columns it was made for; keep it, it keeps its memory's size.
+///
+/// Columns by what they hold: `id` `FixedSizeBinary(16)`; `time`, `received`
+/// `Timestamp(Microsecond, "UTC")`; `server` and all text `Utf8`; `campaign_id` `UInt32`;
+/// `price_micros`, `value_micros` `Int64`; `extra` `Map<Utf8, Utf8>` (empty, never null); and
+/// `type`, the type's name as `Utf8`, which is no field of a record. The envelope, `type` and
+/// `extra` are never null.
+pub struct ColumnDecoder {
+    schema: SchemaRef,
+    builders: Vec<(Source, Builder)>,
+}
+
+/// Where a column comes from.
+#[derive(Clone, Copy)]
+enum Source {
+    Type,
+    Column(usize),
+}
+
+enum Builder {
+    Id(FixedSizeBinaryBuilder),
+    Time(TimestampMicrosecondBuilder),
+    Text(StringBuilder),
+    Campaign(UInt32Builder),
+    Micros(Int64Builder),
+    Extra(MapBuilder<StringBuilder, StringBuilder>),
+}
+
+impl ColumnDecoder {
+    /// A decoder into these fields. Errors: [`ColumnsError::UnknownField`].
+    pub fn new(fields: &[&str]) -> Result<ColumnDecoder, ColumnsError> {
+        let mut builders = Vec::with_capacity(fields.len());
+        let mut arrow = Vec::with_capacity(fields.len());
+        for name in fields {
+            let (source, kind) = match columns().iter().position(|c| c.name == *name) {
+                Some(index) => (Source::Column(index), columns()[index].kind),
+                None if *name == "type" => (Source::Type, ColumnKind::Text),
+                None => return Err(ColumnsError::UnknownField((*name).to_owned())),
+            };
+            let builder = Builder::new(kind);
+            arrow.push(Field::new(*name, builder.data_type(), nullable(name, kind)));
+            builders.push((source, builder));
+        }
+        Ok(ColumnDecoder { schema: Arc::new(Schema::new(arrow)), builders })
+    }
+
+    /// The schema of every batch, also of an empty one.
+    #[must_use]
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Decodes a batch; what cannot be taken is added to `bad`, in the order of the log.
+    ///
+    /// What is poison depends on the record alone, never on the fields that were asked for.
+    /// Bodies of a batch must come to less than 2 GiB (Arrow's offsets); the pipeline's limits
+    /// are far below.
+    /// Errors: [`ColumnsError::Arrow`].
+    pub fn decode(&mut self, records: &Records, bad: &mut Vec<Poison>) -> Result<Decoded, ColumnsError> {
+        let mut rows = Vec::with_capacity(records.len());
+        let mut types = Vec::with_capacity(records.len());
+        let mut row = [Datum::Absent; MAX_COLUMNS];
+        for (index, record) in records.iter().enumerate() {
+            let Ok(body) = record.body else {
+                bad.push(frame::hole(index, &record));
+                continue;
+            };
+            let read = frame::split(body).and_then(|f| frame::read(&f, &mut row).map(|()| f.schema.kind));
+            let kind = match read {
+                Ok(kind) => kind,
+                Err(error) => {
+                    bad.push(error.poison(index, &record));
+                    continue;
+                }
+            };
+            for (source, builder) in &mut self.builders {
+                match *source {
+                    Source::Column(column) => builder.push(row[column])?,
+                    Source::Type => builder.push(Datum::Text(kind.name))?,
+                }
+            }
+            rows.push(u32::try_from(index).unwrap_or(u32::MAX));
+            types.push(kind);
+        }
+        let arrays = self.builders.iter_mut().map(|(_, b)| b.finish()).collect();
+        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?;
+        Ok(Decoded { batch, rows, types })
+    }
+}
+
+fn nullable(name: &str, kind: ColumnKind) -> bool {
+    !matches!(kind, ColumnKind::Id | ColumnKind::Time | ColumnKind::Extra) && !matches!(name, "server" | "type")
+}
+
+/// One half of a map's entry.
+fn pair(name: &str) -> Field {
+    Field::new(name, DataType::Utf8, false)
+}
+
+impl Builder {
+    fn new(kind: ColumnKind) -> Builder {
+        match kind {
+            ColumnKind::Id => Builder::Id(FixedSizeBinaryBuilder::new(16)),
+            ColumnKind::Time => Builder::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
+            ColumnKind::Text => Builder::Text(StringBuilder::new()),
+            ColumnKind::Campaign => Builder::Campaign(UInt32Builder::new()),
+            ColumnKind::Micros => Builder::Micros(Int64Builder::new()),
+            ColumnKind::Extra => {
+                let (keys, values) = (StringBuilder::new(), StringBuilder::new());
+                Builder::Extra(MapBuilder::new(None, keys, values).with_values_field(pair("value")))
+            }
+        }
+    }
+
+    fn data_type(&self) -> DataType {
+        match self {
+            Builder::Id(_) => DataType::FixedSizeBinary(16),
+            Builder::Time(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Builder::Text(_) => DataType::Utf8,
+            Builder::Campaign(_) => DataType::UInt32,
+            Builder::Micros(_) => DataType::Int64,
+            Builder::Extra(_) => {
+                let entries = DataType::Struct(vec![pair("key"), pair("value")].into());
+                DataType::Map(Arc::new(Field::new("entries", entries, false)), false)
+            }
+        }
+    }
+
+    /// Appends one value. The reader checked its kind and bounds, so what does not fit is absent.
+    fn push(&mut self, datum: Datum<'_>) -> Result<(), ArrowError> {
+        match (self, datum) {
+            (Builder::Text(b), Datum::Text(text)) => b.append_value(text),
+            (Builder::Text(b), _) => b.append_null(),
+            (Builder::Id(b), Datum::Id(id)) => b.append_value(id)?,
+            (Builder::Id(b), _) => b.append_null(),
+            (Builder::Time(b), Datum::Int(n)) => b.append_value(n),
+            (Builder::Time(b), _) => b.append_null(),
+            (Builder::Campaign(b), Datum::Int(n)) => b.append_option(u32::try_from(n).ok()),
+            (Builder::Campaign(b), _) => b.append_null(),
+            (Builder::Micros(b), Datum::Int(n)) => b.append_value(n),
+            (Builder::Micros(b), _) => b.append_null(),
+            (Builder::Extra(b), datum) => {
+                if let Datum::Map(pairs) = datum {
+                    pairs.for_each(|key, value| {
+                        b.keys().append_value(key);
+                        b.values().append_value(value);
+                    });
+                }
+                b.append(true)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        match self {
+            Builder::Id(b) => Arc::new(b.finish()),
+            Builder::Time(b) => Arc::new(b.finish()),
+            Builder::Text(b) => Arc::new(b.finish()),
+            Builder::Campaign(b) => Arc::new(b.finish()),
+            Builder::Micros(b) => Arc::new(b.finish()),
+            Builder::Extra(b) => Arc::new(b.finish()),
+        }
+    }
+}

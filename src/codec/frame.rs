@@ -1,0 +1,122 @@
+//! A frame taken apart: which schema it was written with, its datum, and the envelope in front.
+//!
+//! Sinks that copy bodies without decoding them must call [`check`] all the same: it decides what
+//! is poison, and reconciliation holds only when every sink decides alike.
+
+use super::registry::{self, HEADER_LEN, MAGIC, MAX_COLUMNS, WriterSchema};
+use super::row::{self, BodyError, Datum};
+use super::wire::Cursor;
+use crate::event::{TIME_MAX, TIME_MIN};
+use crate::log::Record;
+use crate::pipeline::{Poison, PoisonCode};
+use crate::time::Micros;
+
+pub use super::wire::WireError;
+
+/// A record's bytes, taken apart; nothing of the datum has been read.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// What the datum was written with, and so its type.
+    pub schema: &'static WriterSchema,
+    /// The Avro datum.
+    pub datum: &'a [u8],
+}
+
+/// The front of every datum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// The event's UUID.
+    pub id: [u8; 16],
+    /// When it happened.
+    pub time: Micros,
+}
+
+/// Why a record's bytes cannot be taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// Not C3 01 and a fingerprint.
+    #[error("the record of {len} bytes does not begin with the header of Avro single-object encoding")]
+    Header {
+        /// Length of the record in bytes.
+        len: usize,
+    },
+    /// Nobody registered the schema.
+    #[error("no schema has the fingerprint {0:016x}")]
+    UnknownSchema(u64),
+    /// The datum does not follow its schema, or a value is out of its bounds.
+    #[error("field `{field}`: {error}")]
+    Body {
+        /// The field at fault.
+        field: &'static str,
+        /// The fault.
+        error: BodyError,
+    },
+}
+
+impl FrameError {
+    /// The code under which the record becomes a dead letter.
+    #[must_use]
+    pub const fn code(&self) -> PoisonCode {
+        match self {
+            FrameError::Header { .. } => PoisonCode::BadFrame,
+            FrameError::UnknownSchema(_) => PoisonCode::UnknownSchema,
+            FrameError::Body { error: BodyError::Bounds(_), .. } => PoisonCode::Invalid,
+            FrameError::Body { .. } => PoisonCode::BadBody,
+        }
+    }
+
+    /// The dead letter for the record at `index` of its batch.
+    #[must_use]
+    pub fn poison(&self, index: usize, record: &Record<'_>) -> Poison {
+        let field = match self {
+            FrameError::Body { field, .. } => Some((*field).to_owned()),
+            _ => None,
+        };
+        Poison { index, offset: record.offset, code: self.code(), field, message: self.to_string() }
+    }
+}
+
+/// Takes a frame apart. Errors: [`FrameError::Header`], [`FrameError::UnknownSchema`].
+pub fn split(body: &[u8]) -> Result<Frame<'_>, FrameError> {
+    let no_header = FrameError::Header { len: body.len() };
+    let Some((header, datum)) = body.split_first_chunk::<HEADER_LEN>() else { return Err(no_header) };
+    let [m0, m1, crc @ ..] = *header;
+    if [m0, m1] != MAGIC {
+        return Err(no_header);
+    }
+    let fingerprint = u64::from_le_bytes(crc);
+    let schema = registry::by_fingerprint(fingerprint).ok_or(FrameError::UnknownSchema(fingerprint))?;
+    Ok(Frame { schema, datum })
+}
+
+/// Reads id and time from the front of a datum. Errors: [`FrameError::Body`].
+pub fn envelope(datum: &[u8]) -> Result<Envelope, FrameError> {
+    let mut cursor = Cursor::new(datum);
+    let id = *cursor.fixed().map_err(|e| FrameError::Body { field: "id", error: e.into() })?;
+    let bad_time = |error| FrameError::Body { field: "time", error };
+    let time = Micros(cursor.long().map_err(|e| bad_time(e.into()))?);
+    if !(TIME_MIN..=TIME_MAX).contains(&time) {
+        return Err(bad_time(BodyError::Bounds(time.0)));
+    }
+    Ok(Envelope { id, time })
+}
+
+/// Takes a frame apart and checks all of its datum, as every sink does. Errors: [`FrameError`].
+pub fn check(body: &[u8]) -> Result<(Frame<'_>, Envelope), FrameError> {
+    let frame = split(body)?;
+    read(&frame, &mut [Datum::Absent; MAX_COLUMNS])?;
+    Ok((frame, envelope(frame.datum)?))
+}
+
+/// Reads the datum of a frame into a row. Errors: [`FrameError::Body`].
+pub(crate) fn read<'a>(frame: &Frame<'a>, row: &mut row::Row<'a>) -> Result<(), FrameError> {
+    row::read(frame.schema, frame.datum, row)
+        .map_err(|(step, error)| FrameError::Body { field: frame.schema.field_name(step), error })
+}
+
+/// The dead letter for a hole in the log.
+#[must_use]
+pub fn hole(index: usize, record: &Record<'_>) -> Poison {
+    let message = crate::log::Corrupt.to_string();
+    Poison { index, offset: record.offset, code: PoisonCode::Corrupt, field: None, message }
+}

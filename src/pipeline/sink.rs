@@ -1,0 +1,110 @@
+//! The boundary between the pipeline and what it feeds. Sinks decide nothing: routing, retry,
+//! pinning and metrics live in the pipeline.
+
+use crate::log::{LogId, Offset, Range, Records};
+use crate::pricing::Snapshot;
+
+/// What a sink already holds of a range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Nothing of it.
+    Nothing,
+    /// These offsets, ascending.
+    Some(Vec<Offset>),
+    /// All of it; there is nothing left to write.
+    All,
+}
+
+/// Why a record cannot be taken by a sink; stable names, part of dead letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PoisonCode {
+    /// The log reported a failed checksum; the content is lost.
+    Corrupt,
+    /// The frame's header is not one we know, or is cut short.
+    BadFrame,
+    /// The frame names a schema that nobody registered.
+    UnknownSchema,
+    /// The Avro body does not decode with its writer schema.
+    BadBody,
+    /// Decoded, but a value breaks a rule of its type.
+    Invalid,
+}
+
+impl PoisonCode {
+    /// The stable name, e.g. `bad_body`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            PoisonCode::Corrupt => "corrupt",
+            PoisonCode::BadFrame => "bad_frame",
+            PoisonCode::UnknownSchema => "unknown_schema",
+            PoisonCode::BadBody => "bad_body",
+            PoisonCode::Invalid => "invalid",
+        }
+    }
+}
+
+/// One record that goes to the dead-letter log instead of the sink.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Poison {
+    /// Index of the record in its batch.
+    pub index: usize,
+    /// Its offset.
+    pub offset: Offset,
+    /// Why.
+    pub code: PoisonCode,
+    /// The field at fault, when one is.
+    pub field: Option<String>,
+    /// One sentence for a person.
+    pub message: String,
+}
+
+/// What a failed write means for the pipeline.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// Nothing was written for sure; the same call may work later (busy, refused connection).
+    #[error("will retry: {0}")]
+    Retry(String),
+    /// The outcome is unknown (time-out, lost connection): ask [`Sink::held`] before writing again.
+    #[error("outcome unknown: {0}")]
+    Unknown(String),
+    /// Somebody else owns this range now; stop without another write.
+    #[error("fenced: {0}")]
+    Fenced(String),
+    /// No retry can help (a missing table, a wrong schema): stop and alert.
+    #[error("fatal: {0}")]
+    Fatal(String),
+}
+
+/// Where one partition's ranges are written.
+#[expect(async_fn_in_trait, reason = "pipelines run on one thread each, no Send bound is wanted")]
+pub trait Sink {
+    /// A range made ready to write. Must not change between retries of one range.
+    type Batch;
+
+    /// The sink's stable name: `statistics`, `balances`, `archive`, `kafka`.
+    fn name(&self) -> &'static str;
+
+    /// Decodes, resolves, prices and splits off poison. Pure and synchronous: what is poison is
+    /// a function of the record alone, so a replay decides the same.
+    fn prepare(
+        &mut self,
+        log: &LogId,
+        range: Range,
+        records: &Records,
+        catalogue: &Snapshot,
+        bad: &mut Vec<Poison>,
+    ) -> Self::Batch;
+
+    /// What the sink holds of `range` (asked after a crash, a takeover or an unknown outcome).
+    async fn held(&mut self, log: &LogId, range: Range, batch: &Self::Batch) -> Result<Held, SinkError>;
+
+    /// Writes what is missing of `range`. The same call twice leaves the same state.
+    async fn write(&mut self, log: &LogId, range: Range, batch: &Self::Batch, held: &Held) -> Result<(), SinkError>;
+
+    /// Called at start, before the first range, with the stored position: the sink may know
+    /// better (the ledger's own position is the truth). Returns the offset to go on from.
+    async fn start(&mut self, _log: &LogId, position: crate::log::Position) -> Result<crate::log::Position, SinkError> {
+        Ok(position)
+    }
+}
