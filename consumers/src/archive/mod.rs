@@ -1,0 +1,23 @@
+//! The archive: every event in Avro container files, in a folder an hour of its own time.
+//!
+//! Nothing is decoded: a record's datum is copied into a block as it stands, and its schema is the
+//! file's. A file's name and bytes are a function of the range alone, so a range that is written
+//! twice leaves the same folder; a file appears whole or not at all. README.md says what goes
+//! wrong and what then happens.
+//!
+//! - [`ArchiveStore`]: the folder, opened once a process; [`ArchiveSink`]: one partition's sink;
+//! - [`container`]: files as they are written; [`name`]: what their paths say;
+//! - [`reader`]: a file's header and block headers, read back without trust;
+//!   [`census`]: how many records the archive holds, for reconcile.
+
+pub mod census;
+pub mod container;
+pub mod name;
+pub mod reader;
+mod sink;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use sink::{ArchiveBatch, ArchiveSink};
+pub use store::{ArchiveStore, StoreError};

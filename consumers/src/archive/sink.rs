@@ -1,0 +1,132 @@
+//! Groups a range by type, hour and schema, and writes one file a group.
+
+use super::container::{Codec, Container, Finished};
+use super::name::FileName;
+use super::store::ArchiveStore;
+use hashbrown::HashMap;
+use penstock::codec::frame;
+use penstock::log::{Limits, LogId, Range, Records};
+use penstock::pipeline::{Held, Poison, Sink, SinkError};
+use penstock::pricing::Snapshot;
+use penstock::settings::ArchiveSettings;
+use std::time::Duration;
+
+/// One partition's archive sink.
+pub struct ArchiveSink {
+    store: ArchiveStore,
+    codec: Codec,
+    settings: ArchiveSettings,
+}
+
+/// The files of a range.
+#[derive(Debug)]
+pub struct ArchiveBatch(Result<Vec<Finished>, std::io::Error>);
+
+impl ArchiveBatch {
+    /// The files; none when all of the range is poison.
+    ///
+    /// Errors: [`SinkError::Fatal`] when the codec had no memory while the batch was made: the
+    /// pipeline is built anew.
+    pub fn files(&self) -> Result<&[Finished], SinkError> {
+        self.0.as_deref().map_err(|e| SinkError::Fatal(format!("compressing a block: {e}")))
+    }
+}
+
+impl ArchiveSink {
+    /// A sink for one partition. Errors: when zstd cannot allocate its context.
+    pub fn new(store: ArchiveStore, settings: &ArchiveSettings) -> std::io::Result<Self> {
+        Ok(ArchiveSink { store, codec: Codec::new(settings.zstd_level)?, settings: settings.clone() })
+    }
+
+    /// When its ranges are closed. The age leaves time to write, so that a file is there
+    /// [`ArchiveSettings::max_age`] after its first event.
+    #[must_use]
+    pub fn limits(settings: &ArchiveSettings) -> Limits {
+        let to_write = (settings.max_age / 10).min(Duration::from_secs(2));
+        Limits {
+            rows: settings.max_rows,
+            bytes: settings.max_bytes,
+            age: settings.max_age.saturating_sub(to_write),
+            idle: Duration::from_secs(1).min(settings.max_age),
+            end: None,
+        }
+    }
+
+    /// The settings it was made with.
+    #[must_use]
+    pub fn settings(&self) -> &ArchiveSettings {
+        &self.settings
+    }
+
+    fn group(
+        &mut self,
+        log: &LogId,
+        range: Range,
+        records: &Records,
+        bad: &mut Vec<Poison>,
+    ) -> std::io::Result<Vec<Finished>> {
+        let mut files: Vec<Container> = Vec::new();
+        let mut places: HashMap<(u64, i64), usize> = HashMap::new();
+        // Neighbours mostly share type and hour, so the last place is tried before the table.
+        let mut last: Option<((u64, i64), usize)> = None;
+        for (index, record) in records.iter().enumerate() {
+            let Ok(body) = record.body else {
+                bad.push(frame::hole(index, &record));
+                continue;
+            };
+            // The whole datum is checked: all sinks must agree on what is poison.
+            let (frame, envelope) = match frame::check(body) {
+                Ok(checked) => checked,
+                Err(error) => {
+                    bad.push(error.poison(index, &record));
+                    continue;
+                }
+            };
+            let key = (frame.schema.fingerprint, envelope.time.hour());
+            let place = match last {
+                Some((same, place)) if same == key => place,
+                _ => *places.entry(key).or_insert_with(|| {
+                    let kind = frame.schema.kind.name.to_owned();
+                    let name = FileName { kind, hour: key.1, log: log.clone(), range, schema: key.0 };
+                    files.push(Container::new(name, frame.schema.json));
+                    files.len() - 1
+                }),
+            };
+            last = Some((key, place));
+            files[place].push(frame.datum, &mut self.codec)?;
+        }
+        files.into_iter().map(|file| file.finish(&mut self.codec)).collect()
+    }
+}
+
+impl Sink for ArchiveSink {
+    type Batch = ArchiveBatch;
+
+    fn name(&self) -> &'static str {
+        "archive"
+    }
+
+    fn prepare(
+        &mut self,
+        log: &LogId,
+        range: Range,
+        records: &Records,
+        _: &Snapshot,
+        bad: &mut Vec<Poison>,
+    ) -> ArchiveBatch {
+        ArchiveBatch(self.group(log, range, records, bad))
+    }
+
+    /// All or nothing: a file appears whole, under a name that only this range uses, with bytes
+    /// that only depend on the range. So one that is there with its length is there; and when one
+    /// is missing (or was written by a version that compressed it otherwise), all are written
+    /// again, which changes nothing about those that were there.
+    async fn held(&mut self, _: &LogId, _: Range, batch: &ArchiveBatch) -> Result<Held, SinkError> {
+        let holds = self.store.holds(batch.files()?).await?;
+        Ok(if holds { Held::All } else { Held::Nothing })
+    }
+
+    async fn write(&mut self, _: &LogId, _: Range, batch: &ArchiveBatch, _: &Held) -> Result<(), SinkError> {
+        self.store.write(batch.files()?).await
+    }
+}

@@ -1,0 +1,3 @@
+//! Databases that hold the ledger: one folder each, all behind [`penstock::ledger::Ledger`].
+
+pub mod sqlite;

@@ -1,0 +1,16 @@
+//! The promises of a ledger, asked of every implementation.
+//!
+//! [`conformance`] is generic over the ledger and takes SQL in the database itself as its
+//! oracle; [`model`] compares random histories, crashes and replays among them, with a ledger
+//! of a few lines that never saw a database.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
+
+mod budgets;
+mod catalogue;
+mod conformance;
+mod control;
+mod model;
+mod publishing;
+mod sqlite;
+mod support;
