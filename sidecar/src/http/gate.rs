@@ -1,0 +1,186 @@
+//! The gate before all routes: Host and Origin, and counting what goes through.
+//!
+//! A browser can be made to send requests to loopback addresses. [`Guard`] says which of them are
+//! refused with 403; pages of `sidecar.allowed_origins` get the CORS headers that let them in.
+
+use super::problem::{Problem, ProblemCode};
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode, Version};
+use actix_web::{Error, HttpResponse, ResponseError};
+use futures::future::{Either, LocalBoxFuture, Ready, ready};
+use penstock::guard::{Guard, Refused};
+use penstock::settings::SidecarSettings;
+use penstock::telemetry::SidecarMetrics;
+use penstock::telemetry::sidecar::CodeLabel;
+use prometheus_client::metrics::gauge::Gauge;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Which hosts and origins may speak to the sidecar.
+#[derive(Debug)]
+pub struct Rules {
+    guard: Guard,
+    origins: Vec<String>,
+    metrics: SidecarMetrics,
+}
+
+impl Rules {
+    /// From the settings and the address that was bound.
+    #[must_use]
+    pub fn new(settings: &SidecarSettings, bound: SocketAddr, metrics: SidecarMetrics) -> Self {
+        let guard = Guard::new(bound, &settings.allowed_hosts, &settings.allowed_origins);
+        Self { guard, origins: settings.allowed_origins.clone(), metrics }
+    }
+
+    fn check(&self, request: &ServiceRequest) -> Result<(), Problem> {
+        let headers = request.headers();
+        let text = |name: &HeaderName| match headers.get(name).map(HeaderValue::to_str) {
+            Some(Ok(text)) => Some(text),
+            Some(Err(_)) => Some(""),
+            None => None,
+        };
+        let host = match text(&header::HOST) {
+            // No browser comes over the Unix socket, and none speaks HTTP/1.0: health checks of old
+            // load balancers do, without any Host.
+            _ if request.peer_addr().is_none() => Some("localhost"),
+            None if request.version() == Version::HTTP_10 => Some("localhost"),
+            host => host,
+        };
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+        let allowed = if reads {
+            self.guard.read(host)
+        } else {
+            self.guard.write(host, text(&header::ORIGIN), text(&FETCH_SITE))
+        };
+        allowed.map_err(|refused| {
+            let code = match refused {
+                Refused::Host => "host_not_allowed",
+                Refused::Origin => "origin_not_allowed",
+            };
+            Problem::new(StatusCode::FORBIDDEN, code, refused.to_string())
+        })
+    }
+
+    fn allowed(&self, origin: &HeaderValue) -> Option<HeaderValue> {
+        let text = origin.to_str().ok()?;
+        self.origins.iter().any(|o| o.eq_ignore_ascii_case(text)).then(|| origin.clone())
+    }
+
+    /// The answer to a browser that asks whether it may send (CORS), for allowed origins.
+    fn preflight(&self, request: &ServiceRequest) -> Option<HttpResponse> {
+        let asks = request.method() == Method::OPTIONS
+            && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+            && request.headers().get(header::ORIGIN).is_some_and(|o| self.allowed(o).is_some());
+        asks.then(|| {
+            HttpResponse::NoContent()
+                .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"))
+                .insert_header((
+                    header::ACCESS_CONTROL_ALLOW_HEADERS,
+                    "content-type, content-encoding, idempotency-key, penstock-key, penstock-durability",
+                ))
+                .insert_header((header::ACCESS_CONTROL_MAX_AGE, "600"))
+                .finish()
+        })
+    }
+}
+
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// The middleware.
+#[derive(Clone, Debug)]
+pub struct Gate(pub Arc<Rules>);
+
+/// The gate in front of a service.
+#[derive(Debug)]
+pub struct Gated<S> {
+    rules: Arc<Rules>,
+    service: S,
+}
+
+impl<S, B> Transform<S, ServiceRequest> for Gate
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    S::Future: 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Transform = Gated<S>;
+    type InitError = ();
+    type Future = Ready<Result<Gated<S>, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(Gated { rules: Arc::clone(&self.0), service }))
+    }
+}
+
+impl<S, B> Service<ServiceRequest> for Gated<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    S::Future: 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Future = Either<
+        Ready<Result<Self::Response, Error>>,
+        LocalBoxFuture<'static, Result<ServiceResponse<EitherBody<B>>, Error>>,
+    >;
+
+    forward_ready!(service);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        if let Err(problem) = self.rules.check(&request) {
+            self.rules.metrics.problems.get_or_create(&CodeLabel { code: problem.code() }).inc();
+            let response = request.into_response(problem.error_response());
+            return Either::Left(ready(Ok(response.map_into_right_body())));
+        }
+        let origin = request.headers().get(header::ORIGIN).and_then(|o| self.rules.allowed(o));
+        if let Some(preflight) = self.rules.preflight(&request) {
+            let mut response = request.into_response(preflight);
+            allow(&mut response, origin);
+            return Either::Left(ready(Ok(response.map_into_right_body())));
+        }
+        let rules = Arc::clone(&self.rules);
+        let under_way = UnderWay::new(&rules.metrics.inflight_requests);
+        let answer = self.service.call(request);
+        Either::Right(Box::pin(async move {
+            let mut response = answer.await?;
+            drop(under_way);
+            if response.status().as_u16() >= 400 {
+                let code = response.response().extensions().get::<ProblemCode>().copied();
+                if let Some(ProblemCode(code)) = code {
+                    rules.metrics.problems.get_or_create(&CodeLabel { code }).inc();
+                }
+            }
+            allow(&mut response, origin);
+            Ok(response.map_into_left_body())
+        }))
+    }
+}
+
+/// Lets a page of an allowed origin read the answer.
+fn allow<B>(response: &mut ServiceResponse<B>, origin: Option<HeaderValue>) {
+    if let Some(origin) = origin {
+        response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        response.headers_mut().append(header::VARY, HeaderValue::from_static("origin"));
+    }
+}
+
+/// Counts a request while it is under way, also when its client goes away.
+struct UnderWay(Gauge);
+
+impl UnderWay {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        UnderWay(gauge.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,244 @@
+//! Starts the sidecar's servers and drains them.
+
+use crate::http::gate::{Gate, Rules};
+use crate::http::listen::{self, ListenError, SocketFile};
+use crate::http::{Shared, routes};
+use crate::intake::body::BodyBudget;
+use crate::intake::keys::Keys;
+use crate::intake::rate::Rate;
+use crate::intake::worker::{Intake, Worker};
+use crate::stop_list::StopList;
+use crate::stop_list::follow::{Following, follow};
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpServer, web};
+use penstock::event::IdSource;
+use penstock::log::Log;
+use penstock::log::spool::{Spool, SpoolLog};
+use penstock::settings::{IntakeSettings, SidecarSettings};
+use penstock::telemetry::{SharedRegistry, SidecarMetrics};
+use penstock::time::Clock;
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// What a sidecar is made of.
+pub struct SidecarConfig<L: Log + 'static = SpoolLog> {
+    /// Addresses, workers, connection bounds, the stop list.
+    pub settings: SidecarSettings,
+    /// What is accepted.
+    pub intake: IntakeSettings,
+    /// The log of events, opened with at least [`SidecarSettings::worker_count`] partitions. Whoever
+    /// opened it closes it, after the sidecar has ended.
+    pub spool: Spool,
+    /// Tells when events came in.
+    pub clock: Arc<dyn Clock>,
+    /// The campaign-state log; `None` leaves the stop list empty and stale.
+    pub stop_list: Option<L>,
+    /// Where the stop list is kept over restarts.
+    pub snapshot: Option<PathBuf>,
+    /// Gets the sidecar's metrics; `/metrics` shows all that is registered in it.
+    pub registry: SharedRegistry,
+    /// Cancelled to drain and stop.
+    pub shutdown: CancellationToken,
+}
+
+/// Why a sidecar did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A socket.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// Fewer partitions than workers.
+    #[error("the spool has {partitions} partitions for {workers} workers; open it with at least as many")]
+    Partitions {
+        /// How many there are.
+        partitions: usize,
+        /// How many are needed.
+        workers: usize,
+    },
+    /// The server could not be set up.
+    #[error("the HTTP server cannot start: {0}")]
+    Server(#[source] std::io::Error),
+}
+
+/// Where a sidecar listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// HTTP over TCP; the port that was taken when 0 was configured.
+    pub http: SocketAddr,
+    /// The Unix socket, when configured.
+    pub unix: Option<PathBuf>,
+}
+
+/// A running sidecar. Dropping this does not stop it; the shutdown token does.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub addresses: Addresses,
+    /// The stop list, for who runs in the same process.
+    pub stop_list: StopList,
+    /// Ends when the drain is over.
+    pub handle: JoinHandle<Result<(), std::io::Error>>,
+}
+
+/// The sidecar.
+#[derive(Debug)]
+pub struct Sidecar;
+
+impl Sidecar {
+    /// Starts listening. Must be called inside an actix system (or a `LocalSet` of tokio).
+    ///
+    /// Errors: [`StartError`]; nothing runs then.
+    pub fn start<L: Log + 'static>(config: SidecarConfig<L>) -> Result<Running, StartError> {
+        let SidecarConfig { settings, intake, spool, clock, stop_list: log, snapshot, registry, shutdown } = config;
+        let workers = settings.worker_count();
+        let partitions = spool.partitions().len();
+        if partitions < workers {
+            return Err(StartError::Partitions { partitions, workers });
+        }
+        let metrics = registry.with(SidecarMetrics::register);
+        let tcp = listen::tcp(settings.listen, settings.peer_timeout)?;
+        let bound = tcp.local_addr().map_err(|source| ListenError::Tcp { address: settings.listen, source })?;
+        let unix = settings.unix_socket.as_deref().map(listen::unix).transpose()?;
+
+        let draining = CancellationToken::new();
+        let stop_list = StopList::new(settings.stop_history, settings.stale_after, Arc::clone(&clock), metrics.clone());
+        let shared = Shared {
+            intake: Arc::new(Intake {
+                keys: Keys::new(&intake),
+                rate: Rate::new(&intake.rate),
+                budget: BodyBudget::new(intake.max_inflight_bytes, metrics.inflight_bytes.clone()),
+                server: settings.server.clone().unwrap_or_else(host_name),
+                body_timeout: settings.body_timeout,
+                sync_timeout: settings.sync_timeout,
+                settings: intake,
+                spool,
+                clock,
+                metrics: metrics.clone(),
+            }),
+            stop_list: stop_list.clone(),
+            follows: log.is_some(),
+            settings: Arc::new(settings),
+            registry,
+            draining: draining.clone(),
+        };
+        let rules = Arc::new(Rules::new(&shared.settings, bound, metrics));
+        let instance = INSTANCES.fetch_add(1, Ordering::Relaxed);
+        let for_app = shared.clone();
+        let factory = move || {
+            let worker = worker_of_this_thread(instance, &for_app.intake);
+            App::new()
+                .app_data(worker)
+                .app_data(web::Data::new(for_app.clone()))
+                .wrap(Gate(Arc::clone(&rules)))
+                .configure(routes)
+        };
+        let front = &shared.settings;
+        let mut server = HttpServer::new(factory)
+            .workers(workers)
+            .max_connections(front.max_connections.div_ceil(workers))
+            .client_request_timeout(front.head_timeout)
+            .client_disconnect_timeout(LINGER)
+            .keep_alive(front.keep_alive)
+            .shutdown_timeout(whole_seconds(front.drain_timeout))
+            .tcp_nodelay(true)
+            .disable_signals()
+            .listen(tcp)
+            .map_err(StartError::Server)?;
+        let mut file: Option<SocketFile> = None;
+        if let Some((listener, made)) = unix {
+            server = server.listen_uds(listener).map_err(StartError::Server)?;
+            file = Some(made);
+        }
+        let addresses = Addresses { http: bound, unix: file.as_ref().map(|f| f.path().to_owned()) };
+        let server = server.run();
+        let stopping = server.handle();
+
+        let following = log.map(|log| {
+            let how = Following { snapshot, interval: shared.settings.snapshot_interval };
+            // Its own token: the stop list follows to the end of the drain.
+            let until = CancellationToken::new();
+            (actix_rt::spawn(follow(stop_list.clone(), log, how, until.clone())), until)
+        });
+        let served = actix_rt::spawn(server);
+        let handle = actix_rt::spawn(async move {
+            let drained = drain(shutdown, draining, stopping, served).await;
+            if let Some((task, until)) = following {
+                until.cancel();
+                if let Err(error) = task.await {
+                    tracing::error!(%error, "the stop list's follower ended badly");
+                }
+            }
+            drop(file);
+            drained
+        });
+        tracing::info!(http = %addresses.http, unix = ?addresses.unix, workers, "the sidecar listens");
+        Ok(Running { addresses, stop_list, handle })
+    }
+}
+
+/// Waits for the token (or for the server to end by itself), then lets open requests finish.
+///
+/// Long polls and event streams end at once; idle connections are closed by the server; what
+/// remains gets `drain_timeout`. Workers write what they hold when they end.
+async fn drain(
+    shutdown: CancellationToken,
+    draining: CancellationToken,
+    server: ServerHandle,
+    mut served: JoinHandle<std::io::Result<()>>,
+) -> std::io::Result<()> {
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        ended = &mut served => {
+            draining.cancel();
+            return ended.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+        }
+    }
+    tracing::info!("the sidecar drains");
+    draining.cancel();
+    server.stop(true).await;
+    let ended = served.await.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+    tracing::info!("the sidecar has stopped");
+    ended
+}
+
+/// Tells the sidecars of one process apart (tests run several).
+static INSTANCES: AtomicU64 = AtomicU64::new(0);
+
+/// How long a connection that is being closed may take to notice.
+const LINGER: Duration = Duration::from_secs(5);
+
+thread_local! {
+    /// The worker of this thread: the application is made once a listener, the worker once a thread.
+    static WORKER: RefCell<Option<(u64, Weak<Worker>)>> = const { RefCell::new(None) };
+}
+
+fn worker_of_this_thread(instance: u64, intake: &Arc<Intake>) -> Rc<Worker> {
+    WORKER.with_borrow_mut(|held| {
+        if let Some((of, worker)) = held
+            && *of == instance
+            && let Some(worker) = worker.upgrade()
+        {
+            return worker;
+        }
+        let worker = Rc::new(Worker::new(Arc::clone(intake), IdSource::from_os()));
+        *held = Some((instance, Rc::downgrade(&worker)));
+        worker
+    })
+}
+
+/// The server counts its deadline in whole seconds.
+fn whole_seconds(d: Duration) -> u64 {
+    d.as_secs() + u64::from(d.subsec_nanos() > 0)
+}
+
+fn host_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if name.is_empty() { "localhost".to_owned() } else { name }
+}
