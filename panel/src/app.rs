@@ -1,0 +1,178 @@
+//! What the panel is connected to, and its state.
+
+use crate::api::types::{DeadLetter, DeadSummary, RoleStatus, SpoolStatus};
+use crate::live::Live;
+use crate::reconcile::{ArchiveSource, Later, MarkSource};
+use crate::statistics::{Bounds, ClickHouse, Statistics};
+use penstock::guard::Guard;
+use penstock::ledger::Ledger;
+use penstock::log::{LogId, Offset};
+use penstock::pipeline::PipelineHandle;
+use penstock::settings::PanelSettings;
+use penstock::telemetry::{PanelMetrics, SharedRegistry};
+use penstock::time::Clock;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// Who changes something while the panel is open on loopback without a login.
+pub const LOCAL: &str = "local";
+
+/// Names one dead letter: the sink that put it away, and the record.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeadKey {
+    /// The sink.
+    pub sink: String,
+    /// The partition.
+    pub log: LogId,
+    /// The record's offset.
+    pub offset: Offset,
+}
+
+/// Which dead letters to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeadFilter {
+    /// Of this sink.
+    pub sink: Option<String>,
+    /// With this reason.
+    pub code: Option<String>,
+    /// Behind this one (the cursor).
+    pub after: Option<DeadKey>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// The dead letters.
+pub trait DeadStore: MarkSource {
+    /// How many there are.
+    fn summary(&self) -> Later<'_, DeadSummary>;
+    /// Letters in the order of their keys, without bodies.
+    fn list<'a>(&'a self, filter: &'a DeadFilter) -> Later<'a, Vec<DeadLetter>>;
+    /// One letter with its body.
+    fn show<'a>(&'a self, key: &'a DeadKey) -> Later<'a, Option<DeadLetter>>;
+}
+
+/// The log's side of the status.
+pub trait SpoolView: Send + Sync {
+    /// Bytes, ends and depths now.
+    fn usage(&self) -> SpoolStatus;
+}
+
+/// Tells how a role does; must return at once.
+pub type RoleProbe = Arc<dyn Fn() -> RoleStatus + Send + Sync>;
+
+/// Everything the panel needs.
+pub struct PanelConfig<L> {
+    /// Addresses and bounds.
+    pub settings: PanelSettings,
+    /// Where ClickHouse is.
+    pub clickhouse: ClickHouse,
+    /// The ledger.
+    pub ledger: L,
+    /// How far ahead an import sets `known_from` (`balances.known_lead`).
+    pub known_lead: Duration,
+    /// One handle per sink and log partition.
+    pub pipelines: Vec<PipelineHandle>,
+    /// The spool, when it is in this process.
+    pub spool: Option<Arc<dyn SpoolView>>,
+    /// The archive.
+    pub archive: Arc<dyn ArchiveSource>,
+    /// The dead letters.
+    pub dead: Arc<dyn DeadStore>,
+    /// Further roles for the status, such as the sidecar.
+    pub roles: Vec<RoleProbe>,
+    /// What `/metrics` shows.
+    pub registry: SharedRegistry,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Ends the server, after open requests had their time.
+    pub shutdown: CancellationToken,
+}
+
+/// The state behind the routes; one for all workers.
+pub struct App<L> {
+    pub(crate) settings: PanelSettings,
+    pub(crate) ledger: L,
+    pub(crate) known_lead: Duration,
+    pub(crate) statistics: Statistics,
+    /// The same ClickHouse with reconcile's bounds.
+    pub(crate) pivot: Statistics,
+    pub(crate) live: Live,
+    pub(crate) archive: Arc<dyn ArchiveSource>,
+    pub(crate) dead: Arc<dyn DeadStore>,
+    pub(crate) roles: Vec<RoleProbe>,
+    pub(crate) registry: SharedRegistry,
+    pub(crate) metrics: PanelMetrics,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) guard: Guard,
+    /// Reconciles that may run at once.
+    pub(crate) reconciles: Semaphore,
+}
+
+const RECONCILES: usize = 2;
+/// Rows and bytes of one answer of reconcile: campaigns × types, or the offsets of one block.
+const RECONCILE_ROWS: u64 = 4_000_000;
+const RECONCILE_BYTES: usize = 512 << 20;
+/// Bytes of one answer of the API.
+const ANSWER_BYTES: usize = 64 << 20;
+
+impl<L: Ledger> App<L> {
+    pub(crate) fn new(config: PanelConfig<L>) -> App<L> {
+        let settings = config.settings;
+        let metrics = config.registry.with(PanelMetrics::register);
+        let bounds = Bounds {
+            time: settings.query_timeout,
+            memory: settings.query_memory_bytes,
+            rows: settings.max_points.max(settings.max_limit as u64) + 1,
+            bytes: ANSWER_BYTES,
+        };
+        let statistics =
+            Statistics::new(&config.clickhouse, bounds, settings.cache_ttl, config.clock.clone(), metrics.clone());
+        let pivot = statistics.with_bounds(Bounds {
+            time: settings.reconcile_query_timeout,
+            rows: RECONCILE_ROWS,
+            bytes: RECONCILE_BYTES,
+            ..bounds
+        });
+        App {
+            guard: Guard::new(settings.listen, &settings.allowed_hosts, &settings.allowed_origins),
+            ledger: config.ledger,
+            known_lead: config.known_lead,
+            statistics,
+            pivot,
+            live: Live::new(config.pipelines, config.spool),
+            archive: config.archive,
+            dead: config.dead,
+            roles: config.roles,
+            registry: config.registry,
+            metrics,
+            clock: config.clock,
+            reconciles: Semaphore::new(RECONCILES),
+            settings,
+        }
+    }
+}
+
+impl DeadKey {
+    /// `{sink}:{log}:{partition}:{offset}`.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{}:{}:{}:{}", self.sink, self.log.name, self.log.partition, self.offset)
+    }
+
+    /// Back from [`id`](Self::id); `None` for anything else.
+    #[must_use]
+    pub fn parse(id: &str) -> Option<DeadKey> {
+        let mut parts = id.splitn(4, ':');
+        let (sink, name, partition, offset) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let plain = |s: &str| {
+            !s.is_empty() && s.len() <= 64 && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+        };
+        if !plain(sink) || !plain(name) {
+            return None;
+        }
+        let log = LogId { name: name.into(), partition: partition.parse().ok()? };
+        Some(DeadKey { sink: sink.to_owned(), log, offset: offset.parse().ok()? })
+    }
+}

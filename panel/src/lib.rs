@@ -1,0 +1,18 @@
+//! The panel: the REST API that admins and the command line use.
+//!
+//! The panel holds no state of its own: it asks ClickHouse for statistics, the ledger for
+//! campaigns and money, the pipelines for where they stand. [`api::types`] are the JSON shapes
+//! of every route, shared with the command line, so that both sides cannot drift apart.
+//! [`reconcile`] is where log, archive, statistics and ledger are held against each other.
+
+pub mod api;
+mod app;
+mod errors;
+mod live;
+pub mod reconcile;
+mod server;
+mod statistics;
+
+pub use app::{DeadFilter, DeadKey, DeadStore, LOCAL, PanelConfig, RoleProbe, SpoolView};
+pub use server::{Panel, Running};
+pub use statistics::{Bounds, ClickHouse, Question, Statistics, StatisticsError};

@@ -1,0 +1,120 @@
+//! Where log and sinks stand, from the pipelines' handles and the spool of this process.
+
+use crate::api::types::{Health, RoleStatus, SinkStatus, SpoolStatus, Time};
+use crate::app::SpoolView;
+use crate::reconcile::{Progress, SinkName};
+use penstock::log::{LogId, Offset};
+use penstock::pipeline::{PipelineHandle, State};
+use penstock::time::Micros;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Handles and spool.
+pub(crate) struct Live {
+    pipelines: Vec<PipelineHandle>,
+    spool: Option<Arc<dyn SpoolView>>,
+}
+
+impl Live {
+    pub(crate) fn new(pipelines: Vec<PipelineHandle>, spool: Option<Arc<dyn SpoolView>>) -> Live {
+        Live { pipelines, spool }
+    }
+
+    /// The spool's own figures.
+    pub(crate) fn spool(&self) -> Option<SpoolStatus> {
+        self.spool.as_ref().map(|s| s.usage())
+    }
+
+    /// One row per pipeline, by sink and partition.
+    pub(crate) fn sinks(&self, now: Micros) -> Vec<SinkStatus> {
+        let mut rows: Vec<SinkStatus> = self.pipelines.iter().map(|handle| row(handle, now)).collect();
+        rows.sort_by(|a, b| (&a.sink, &a.log, a.partition).cmp(&(&b.sink, &b.log, b.partition)));
+        rows
+    }
+}
+
+/// One role a sink: as healthy as its worst partition.
+pub(crate) fn roles(sinks: &[SinkStatus]) -> Vec<RoleStatus> {
+    let mut roles = BTreeMap::<&str, RoleStatus>::new();
+    for sink in sinks {
+        let health = match sink.state.as_str() {
+            "running" => Health::Ok,
+            "failed" | "stopped" => Health::Down,
+            _ => Health::Degraded,
+        };
+        let role = roles.entry(&sink.sink).or_insert_with(|| RoleStatus {
+            name: sink.sink.clone(),
+            health: Health::Ok,
+            reason: None,
+        });
+        if health > role.health {
+            role.health = health;
+            let why = sink.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
+            role.reason = Some(format!("{}/{} is {}{why}", sink.log, sink.partition, sink.state));
+        }
+    }
+    roles.into_values().collect()
+}
+
+fn row(handle: &PipelineHandle, now: Micros) -> SinkStatus {
+    let status = handle.status();
+    let (state, error) = match &status.state {
+        State::Starting => ("starting", None),
+        State::Running => ("running", None),
+        State::Retrying { reason } => ("retrying", Some(reason.clone())),
+        State::Paused => ("paused", None),
+        State::Stopped => ("stopped", None),
+        State::Failed { reason } => ("failed", Some(reason.clone())),
+    };
+    SinkStatus {
+        sink: status.sink.to_owned(),
+        partition: status.partition,
+        state: state.to_owned(),
+        position: status.next.unwrap_or(0),
+        end: status.end.unwrap_or(0),
+        lag_events: status.lag_events(),
+        lag_seconds: status.lag(now).map(|lag| lag.as_secs()),
+        last_commit: status.last_commit.map(Time),
+        generation: status.generation,
+        error,
+        log: status.log,
+    }
+}
+
+impl Progress for Live {
+    fn acknowledged(&self) -> BTreeMap<LogId, Offset> {
+        if let Some(spool) = self.spool() {
+            let name: Arc<str> = spool.log.into();
+            return spool
+                .partitions
+                .into_iter()
+                .map(|p| (LogId { name: name.clone(), partition: p.partition }, p.end))
+                .collect();
+        }
+        // Without the spool at hand, the newest end that a pipeline has seen.
+        let mut ends = BTreeMap::<LogId, Offset>::new();
+        for status in self.pipelines.iter().map(PipelineHandle::status) {
+            let end = ends.entry(LogId { name: status.log.into(), partition: status.partition }).or_default();
+            *end = (*end).max(status.end.unwrap_or(0));
+        }
+        ends
+    }
+
+    fn positions(&self) -> BTreeMap<(SinkName, LogId), Offset> {
+        let statuses = self.pipelines.iter().map(PipelineHandle::status);
+        statuses
+            .filter_map(|s| {
+                let log = LogId { name: s.log.into(), partition: s.partition };
+                Some(((SinkName::from_name(s.sink)?, log), s.next?))
+            })
+            .collect()
+    }
+
+    fn flush(&self, sink: SinkName, log: &LogId) {
+        let is_meant = |handle: &&PipelineHandle| {
+            let status = handle.status();
+            status.sink == sink.name() && status.log == *log.name && status.partition == log.partition
+        };
+        self.pipelines.iter().filter(is_meant).for_each(PipelineHandle::flush);
+    }
+}

@@ -1,0 +1,120 @@
+//! The HTTP server: binds, guards every request, serves until it is told to stop.
+
+use crate::api;
+use crate::api::problem::{Code, Problem};
+use crate::app::{App, PanelConfig};
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
+use actix_web::http::{Method, header};
+use actix_web::middleware::{DefaultHeaders, Next, from_fn};
+use actix_web::{HttpServer, ResponseError, web};
+use penstock::guard::Refused;
+use penstock::ledger::Ledger;
+use penstock::telemetry::panel::RequestLabel;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Longest time for a request's head.
+const HEAD: Duration = Duration::from_secs(10);
+/// Idle connections are closed after this.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// Starts the panel.
+pub struct Panel;
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens (with the port that was given for port 0).
+    pub address: SocketAddr,
+    handle: ServerHandle,
+    server: tokio::task::JoinHandle<io::Result<()>>,
+}
+
+impl Panel {
+    /// Binds and serves; call it inside an actix system. Ends when `shutdown` is cancelled.
+    ///
+    /// Errors: the address cannot be bound.
+    pub fn start<L: Ledger>(config: PanelConfig<L>) -> io::Result<Running> {
+        let shutdown = config.shutdown.clone();
+        let app = web::Data::new(App::new(config));
+        let settings = app.settings.clone();
+        let per_worker = settings.max_connections.div_ceil(settings.workers).max(1);
+        let server = HttpServer::new(move || {
+            actix_web::App::new()
+                .app_data(app.clone())
+                .app_data(web::PathConfig::default().error_handler(|error, _| {
+                    Problem::parameter("path", format!("the path cannot be read: {error}")).into()
+                }))
+                .wrap(DefaultHeaders::new().add((header::X_CONTENT_TYPE_OPTIONS, "nosniff")))
+                .wrap(from_fn(serve::<L, _>))
+                .configure(api::routes::<L>)
+        })
+        .workers(settings.workers)
+        .max_connections(per_worker)
+        .client_request_timeout(HEAD)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(settings.drain_timeout.as_secs())
+        .disable_signals()
+        .bind(settings.listen)?;
+        let address = server.addrs().first().copied().unwrap_or(settings.listen);
+        let server = server.run();
+        let handle = server.handle();
+        let server = actix_web::rt::spawn(server);
+        let stopping = handle.clone();
+        actix_web::rt::spawn(async move {
+            shutdown.cancelled().await;
+            stopping.stop(true).await;
+        });
+        tracing::info!(%address, "the panel listens");
+        Ok(Running { address, handle, server })
+    }
+}
+
+impl Running {
+    /// Stops taking connections, waits for open requests up to `panel.drain_timeout`.
+    pub async fn stop(self) -> io::Result<()> {
+        self.handle.stop(true).await;
+        self.finished().await
+    }
+
+    /// Waits until the server has ended by itself or by `shutdown`.
+    pub async fn finished(self) -> io::Result<()> {
+        self.server.await.map_err(io::Error::other)?
+    }
+}
+
+/// Around every request: the guard before, the metrics after.
+async fn serve<L: Ledger, B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    let begun = Instant::now();
+    let Some(app) = request.app_data::<web::Data<App<L>>>().cloned() else {
+        return next.call(request).await.map(ServiceResponse::map_into_left_body);
+    };
+    let response = match guarded(&app, &request) {
+        Err(problem) => request.into_response(problem.error_response()).map_into_right_body(),
+        Ok(()) => next.call(request).await?.map_into_left_body(),
+    };
+    let route = response.request().match_pattern().unwrap_or_else(|| "other".to_owned());
+    let label = RequestLabel { route, status: response.status().as_u16() };
+    app.metrics.request_seconds.get_or_create(&label).observe(begun.elapsed().as_secs_f64());
+    Ok(response)
+}
+
+fn guarded<L: Ledger>(app: &App<L>, request: &ServiceRequest) -> Result<(), Problem> {
+    let text = |name| request.headers().get(name).map(|v| v.to_str().unwrap_or("\0"));
+    let host = text(header::HOST);
+    let checked = if matches!(*request.method(), Method::GET | Method::HEAD) {
+        app.guard.read(host)
+    } else {
+        let site = request.headers().get("sec-fetch-site").map(|v| v.to_str().unwrap_or("\0"));
+        app.guard.write(host, text(header::ORIGIN), site)
+    };
+    checked.map_err(|refused| match refused {
+        Refused::Host => Problem::new(Code::BadHost, refused.to_string()),
+        Refused::Origin => Problem::new(Code::BadOrigin, refused.to_string()),
+    })
+}

@@ -1,0 +1,323 @@
+//! Questions to ClickHouse: fixed SQL with bound parameters, read-only, bounded in seconds,
+//! memory, rows and answer bytes; repeated ones are answered from a short-lived cache.
+//!
+//! The one thing to know: text from outside reaches ClickHouse only as a bound parameter, never
+//! as SQL. [`Question`] is built from fixed fragments, which the `&'static str`s enforce.
+
+mod events;
+mod series;
+
+pub use events::{Cursor, EventFilter};
+pub use series::Series;
+
+use bytes::{Bytes, BytesMut};
+use clickhouse::{Client, Compression};
+use penstock::telemetry::panel::{PanelMetrics, QueryLabel};
+use penstock::time::{Clock, Micros};
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How ClickHouse is reached.
+#[derive(Clone, Debug)]
+pub struct ClickHouse {
+    /// `http://host:port`.
+    pub url: String,
+    /// User; `None` = the server's default.
+    pub user: Option<String>,
+    /// Its password.
+    pub password: Option<String>,
+    /// Database of `events` and `stats_minute`. Usually `penstock`.
+    pub database: String,
+}
+
+/// Bounds of one query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// `max_execution_time`; the client itself waits one second longer, so a hang ends too.
+    pub time: Duration,
+    /// `max_memory_usage` in bytes.
+    pub memory: u64,
+    /// `max_result_rows`.
+    pub rows: u64,
+    /// Bytes of the answer.
+    pub bytes: usize,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StatisticsError {
+    /// ClickHouse cannot be reached, is busy, or its tables are not there yet; may pass.
+    #[error("ClickHouse does not answer now: {0}")]
+    Unavailable(String),
+    /// The query needed more time, memory or rows than it may have.
+    #[error("the query needs more than it may have: {0}")]
+    TooExpensive(String),
+    /// ClickHouse refused the query, or answered what we cannot read.
+    #[error("ClickHouse refused the query: {0}")]
+    Refused(String),
+}
+
+/// One query with its parameters.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Question {
+    /// Label in the metrics.
+    name: &'static str,
+    sql: String,
+    params: Vec<(&'static str, Param)>,
+}
+
+/// A bound value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Param {
+    Text(String),
+    Int(i64),
+    Uint(u64),
+    Uints(Vec<u64>),
+}
+
+impl Question {
+    /// Begins a query; `name` labels it in the metrics.
+    #[must_use]
+    pub fn new(name: &'static str, sql: &'static str) -> Question {
+        Question { name, sql: sql.to_owned(), params: Vec::new() }
+    }
+
+    /// Appends SQL.
+    #[must_use]
+    pub fn and(mut self, sql: &'static str) -> Question {
+        self.sql.push(' ');
+        self.sql.push_str(sql);
+        self
+    }
+
+    /// Binds `{name: String}`.
+    #[must_use]
+    pub fn text(mut self, name: &'static str, value: impl Into<String>) -> Question {
+        self.params.push((name, Param::Text(value.into())));
+        self
+    }
+
+    /// Binds `{name: Int64}`.
+    #[must_use]
+    pub fn int(mut self, name: &'static str, value: i64) -> Question {
+        self.params.push((name, Param::Int(value)));
+        self
+    }
+
+    /// Binds `{name: UInt64}`.
+    #[must_use]
+    pub fn uint(mut self, name: &'static str, value: u64) -> Question {
+        self.params.push((name, Param::Uint(value)));
+        self
+    }
+
+    /// Binds `{name: Array(UInt64)}`.
+    #[must_use]
+    pub fn uints(mut self, name: &'static str, values: &[u64]) -> Question {
+        self.params.push((name, Param::Uints(values.to_vec())));
+        self
+    }
+}
+
+/// Rows with the time they were counted at.
+#[derive(Clone, Debug)]
+pub struct Counted<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// When.
+    pub at: Micros,
+}
+
+type Cached = (Bytes, Micros);
+
+/// Asks ClickHouse. Cheap to clone; clones share connections and cache.
+#[derive(Clone)]
+pub struct Statistics {
+    client: Client,
+    bounds: Bounds,
+    cache: moka::future::Cache<Question, Cached>,
+    clock: Arc<dyn Clock>,
+    metrics: PanelMetrics,
+}
+
+/// Answers kept at once; each at most [`Bounds::bytes`], usually some hundred bytes.
+const CACHED_BYTES: u64 = 32 << 20;
+
+impl Statistics {
+    /// Nothing is sent before the first question. `ttl` is how old a cached answer may be.
+    #[must_use]
+    pub fn new(at: &ClickHouse, bounds: Bounds, ttl: Duration, clock: Arc<dyn Clock>, metrics: PanelMetrics) -> Self {
+        let mut client = Client::default()
+            .with_url(&at.url)
+            .with_database(&at.database)
+            .with_compression(Compression::None)
+            .with_setting("readonly", "2")
+            .with_setting("wait_end_of_query", "1")
+            .with_setting("result_overflow_mode", "throw")
+            .with_setting("timeout_overflow_mode", "throw")
+            .with_setting("output_format_json_quote_64bit_integers", "0");
+        if let Some(user) = &at.user {
+            client = client.with_user(user);
+        }
+        if let Some(password) = &at.password {
+            client = client.with_password(password);
+        }
+        let cache = moka::future::Cache::builder()
+            .max_capacity(CACHED_BYTES)
+            .weigher(|q: &Question, (body, _): &Cached| {
+                u32::try_from(q.sql.len() + body.len() + 256).unwrap_or(u32::MAX)
+            })
+            .time_to_live(ttl)
+            .build();
+        Statistics { client, bounds, cache, clock, metrics }
+    }
+
+    /// The same client with other bounds and without the cache's help (reconcile).
+    #[must_use]
+    pub fn with_bounds(&self, bounds: Bounds) -> Statistics {
+        Statistics { bounds, ..self.clone() }
+    }
+
+    /// The bounds in force.
+    #[must_use]
+    pub const fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// Asks, or takes the answer of the same question of a moment ago; equal questions that come
+    /// at the same time are asked once.
+    pub async fn cached<T: DeserializeOwned>(&self, question: Question) -> Result<Counted<T>, StatisticsError> {
+        let mut asked = false;
+        let init = async {
+            asked = true;
+            let body = self.fetch(&question).await?;
+            Ok::<_, StatisticsError>((body, self.clock.now()))
+        };
+        let found = self.cache.try_get_with(question.clone(), init).await;
+        if !asked {
+            self.metrics.cache_hits.inc();
+        }
+        let (body, at) = found.map_err(|e: Arc<StatisticsError>| (*e).clone())?;
+        Ok(Counted { rows: parse(&body)?, at })
+    }
+
+    /// Asks, always.
+    pub async fn fresh<T: DeserializeOwned>(&self, question: &Question) -> Result<Vec<T>, StatisticsError> {
+        parse(&self.fetch(question).await?)
+    }
+
+    /// ClickHouse's version, within two seconds: whether it answers.
+    pub async fn version(&self) -> Result<String, StatisticsError> {
+        #[derive(serde::Deserialize)]
+        struct Version {
+            v: String,
+        }
+        let quick = self.with_bounds(Bounds { time: Duration::from_secs(1), ..self.bounds });
+        let found = quick.cached::<Version>(Question::new("version", "SELECT version() AS v")).await?;
+        Ok(found.rows.into_iter().next().map(|v| v.v).unwrap_or_default())
+    }
+
+    async fn fetch(&self, question: &Question) -> Result<Bytes, StatisticsError> {
+        let begun = Instant::now();
+        let longest = self.bounds.time + Duration::from_secs(1);
+        let answer = match tokio::time::timeout(longest, self.send(question)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(StatisticsError::Unavailable(format!("no answer within {} s", longest.as_secs()))),
+        };
+        let outcome = match &answer {
+            Ok(_) => "ok",
+            Err(StatisticsError::Unavailable(_)) => "unavailable",
+            Err(StatisticsError::TooExpensive(_)) => "too_expensive",
+            Err(StatisticsError::Refused(_)) => "refused",
+        };
+        if let Err(error) = &answer {
+            tracing::warn!(query = question.name, %error, "a query failed");
+        }
+        let label = QueryLabel { query: question.name, outcome };
+        self.metrics.query_seconds.get_or_create(&label).observe(begun.elapsed().as_secs_f64());
+        answer
+    }
+
+    async fn send(&self, question: &Question) -> Result<Bytes, StatisticsError> {
+        let seconds = self.bounds.time.as_secs().max(1);
+        let mut query = self
+            .client
+            .query_raw(&question.sql)
+            .with_setting("max_execution_time", seconds.to_string())
+            .with_setting("max_memory_usage", self.bounds.memory.to_string())
+            .with_setting("max_result_rows", self.bounds.rows.to_string());
+        for (name, value) in &question.params {
+            query = match value {
+                Param::Text(v) => query.param(name, v),
+                Param::Int(v) => query.param(name, v),
+                Param::Uint(v) => query.param(name, v),
+                Param::Uints(v) => query.param(name, v),
+            };
+        }
+        let mut cursor = query.fetch_bytes("JSONEachRow").map_err(classify)?;
+        let mut body = BytesMut::new();
+        while let Some(chunk) = cursor.next().await.map_err(classify)? {
+            if body.len() + chunk.len() > self.bounds.bytes {
+                return Err(StatisticsError::TooExpensive(format!(
+                    "the answer has more than {} bytes",
+                    self.bounds.bytes
+                )));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, StatisticsError> {
+    body.split(|b| *b == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| {
+            serde_json::from_slice(line)
+                .map_err(|e| StatisticsError::Refused(format!("a row is not what the query asks for: {e}")))
+        })
+        .collect()
+}
+
+/// Sorts errors by ClickHouse's codes (`src/Common/ErrorCodes.cpp`).
+fn classify(error: clickhouse::error::Error) -> StatisticsError {
+    use clickhouse::error::Error;
+    let text = error.to_string();
+    match error {
+        Error::Network(_) | Error::TimedOut => StatisticsError::Unavailable(text),
+        Error::BadResponse(_) => match code_of(&text) {
+            // Too many simultaneous queries; unknown table or database: the schema is not there yet.
+            Some(202 | 60 | 81) => StatisticsError::Unavailable(text),
+            // Rows, time (two codes), memory, rows or bytes of the result.
+            Some(158 | 159 | 160 | 241 | 307 | 396) => StatisticsError::TooExpensive(text),
+            Some(_) => StatisticsError::Refused(text),
+            // An answer without a code of ClickHouse's comes from something in between.
+            None => StatisticsError::Unavailable(text),
+        },
+        _ => StatisticsError::Refused(text),
+    }
+}
+
+/// The number in `Code: 60. DB::Exception: …`.
+fn code_of(text: &str) -> Option<u32> {
+    let rest = &text[text.find("Code: ")? + 6..];
+    let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    rest[..digits].parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clickhouse::error::Error;
+
+    #[test]
+    fn errors_are_sorted_by_clickhouse_s_codes() {
+        let bad = |text: &str| classify(Error::BadResponse(text.to_owned()));
+        assert!(matches!(bad("Code: 60. DB::Exception: Unknown table"), StatisticsError::Unavailable(_)));
+        assert!(matches!(bad("Code: 241. DB::Exception: memory"), StatisticsError::TooExpensive(_)));
+        assert!(matches!(bad("Code: 62. DB::Exception: Syntax error"), StatisticsError::Refused(_)));
+        assert!(matches!(bad("<html>Bad Gateway</html>"), StatisticsError::Unavailable(_)));
+        assert!(matches!(classify(Error::TimedOut), StatisticsError::Unavailable(_)));
+    }
+}
