@@ -1,0 +1,12 @@
+//! One file a command.
+
+pub mod catalogue;
+pub mod check_config;
+pub mod dead;
+pub mod engine;
+pub mod ingest;
+pub mod reconcile;
+pub mod roles;
+pub mod seed;
+pub mod simulate;
+pub mod status;

@@ -1,0 +1,196 @@
+//! Everything behind the spool: engine, ledger, pipelines, dead letters, timers, panel.
+
+use super::data_dir::DataDir;
+use super::engine;
+use super::intake::Intake;
+use super::ledger::Books;
+use super::pipelines::{self, Common};
+use super::spools::{EventsView, Spools};
+use super::statistics::{self, Server};
+use super::timers;
+use super::views::{ArchiveView, DeadView};
+use anyhow::Context;
+use futures::future::join_all;
+use penstock::actors::Supervisor;
+use penstock::pipeline::PipelineHandle;
+use penstock::settings::Settings;
+use penstock::telemetry::{ArchiveMetrics, PipelineMetrics, SharedRegistry};
+use penstock::time::Clock;
+use penstock_consumers::archive::{ArchiveSink, ArchiveStore};
+use penstock_consumers::balances::ledger::sqlite::SqliteLedger;
+use penstock_consumers::dead::DeadLetters;
+use penstock_panel::{Panel, PanelConfig, Running};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Where one reaches what the consumers feed.
+pub struct Addresses {
+    pub panel: SocketAddr,
+    pub clickhouse: String,
+}
+
+/// What of it runs; a start that fails midway leaves the parts that have to be stopped.
+#[derive(Default)]
+pub struct Consumers {
+    engine: Option<penstock_engine::Supervisor>,
+    ledger: Option<SqliteLedger>,
+    supervisor: Option<Supervisor>,
+    pipelines: Vec<PipelineHandle>,
+    panel: Option<(Running, CancellationToken)>,
+}
+
+/// After the pipelines: what publishes their effects.
+const PUBLISHERS: u8 = 1;
+/// Last: what tidies.
+const TIMERS: u8 = 2;
+
+/// Longest time for what is in the spool to be written at the end; what is left is there at the
+/// next start.
+const LAST_FLUSH: Duration = Duration::from_secs(10);
+/// Longest time for all children to end after that.
+const ENDING: Duration = Duration::from_secs(15);
+
+impl Consumers {
+    /// Starts all of it and waits until it is ready.
+    ///
+    /// Errors: one sentence that names the part.
+    pub async fn start(
+        &mut self,
+        dir: &DataDir,
+        settings: &Settings,
+        spools: &Arc<Spools>,
+        intake: &Intake,
+        clock: &Arc<dyn Clock>,
+        registry: &SharedRegistry,
+    ) -> anyhow::Result<Addresses> {
+        // The engine takes longest, so it begins first.
+        let engine_is_new = !dir.engine().join("store").exists(); // the engine's own folder of tables
+        let server = match Server::configured(&settings.statistics)? {
+            Some(server) => server,
+            None => Server::local(self.engine.insert(engine::start(dir, &settings.engine, registry)?), settings),
+        };
+        let clickhouse = server.reader(&settings.statistics);
+        let books = Books::open(dir, settings, clock, registry).await?;
+        self.ledger = Some(books.ledger.clone());
+        let dead = DeadLetters::open(spools.dead.clone(), clock.clone()).await?;
+        let supervisor = Supervisor::start(settings.pipeline.clone(), clock.now().0.unsigned_abs());
+        self.supervisor = Some(supervisor.clone());
+        let common = Common {
+            events: spools.events.clone(),
+            dead: dead.clone(),
+            settings: settings.pipeline.clone(),
+            clock: clock.clone(),
+            metrics: registry.with(PipelineMetrics::register),
+            supervisor: supervisor.clone(),
+        };
+
+        let root = settings.archive.root.clone().unwrap_or_else(|| dir.archive());
+        self.pipelines.extend(archive(&common, &root, settings, registry).await?);
+
+        let (snapshots, feed) = books.feed().await?;
+        self.pipelines.extend(books.pipelines(&common, snapshots.clone()).await?);
+        let statistics = statistics::pipelines(&common, &server, &settings.statistics, snapshots, registry);
+        self.pipelines.extend(statistics.await?);
+        supervisor.add(books.publisher(spools).stage(PUBLISHERS)).await?;
+        for child in [feed, books.keeper(), timers::spools(spools.clone())] {
+            supervisor.add(child.stage(TIMERS)).await?;
+        }
+
+        let shutdown = CancellationToken::new();
+        let panel = Panel::start(PanelConfig {
+            settings: settings.panel.clone(),
+            clickhouse: clickhouse.clone(),
+            ledger: books.ledger,
+            known_lead: settings.balances.known_lead,
+            pipelines: self.pipelines.clone(),
+            spool: Some(Arc::new(EventsView(spools.events.clone()))),
+            archive: Arc::new(ArchiveView(root)),
+            dead: Arc::new(DeadView(dead)),
+            roles: vec![intake.probe()],
+            registry: registry.clone(),
+            clock: clock.clone(),
+            shutdown: shutdown.clone(),
+        })
+        .with_context(|| format!("the panel cannot listen on {}", settings.panel.listen))?;
+        let address = panel.address;
+        self.panel = Some((panel, shutdown));
+
+        if let Some(engine) = &self.engine
+            && let Err(error) = engine::ready(engine, &settings.engine).await
+        {
+            // On a new folder it is somebody's mistake, to be mended before anything is relied on.
+            // Where it has worked before, intake, balances and stops must not go down with it: its
+            // supervisor goes on trying, and the statistics wait in the spool.
+            if engine_is_new {
+                return Err(error);
+            }
+            tracing::error!(%error, "going on without the ClickHouse engine; statistics wait in the spool");
+        }
+        Ok(Addresses { panel: address, clickhouse: clickhouse.url })
+    }
+
+    /// Stops all of it: a last flush when it had all come up, the panel, the children by their
+    /// stages, the engine.
+    pub async fn stop(self, spools: &Spools, flushing: bool) {
+        let Consumers { engine, ledger, supervisor, pipelines, panel } = self;
+        if flushing {
+            flush(&pipelines, spools).await;
+        }
+        if let Some((panel, shutdown)) = panel {
+            shutdown.cancel();
+            if let Err(error) = panel.finished().await {
+                tracing::warn!(%error, "the panel ended badly");
+            }
+        }
+        if let Some(supervisor) = supervisor {
+            let report = supervisor.stop(ENDING).await;
+            if !report.cut.is_empty() || !report.stuck.is_empty() {
+                tracing::warn!(cut = ?report.cut, stuck = ?report.stuck, "parts that did not end in time; the next start mends what they had begun");
+            }
+        }
+        if let Some(engine) = engine {
+            engine.stop().await;
+        }
+        if let Some(ledger) = ledger {
+            ledger.close().await;
+        }
+    }
+}
+
+async fn archive(
+    common: &Common,
+    root: &Path,
+    settings: &Settings,
+    registry: &SharedRegistry,
+) -> anyhow::Result<Vec<PipelineHandle>> {
+    let metrics = registry.with(ArchiveMetrics::register);
+    let (path, log, timeout) = (root.to_path_buf(), common.events.log_name().clone(), settings.archive.timeout);
+    let store = tokio::task::spawn_blocking(move || ArchiveStore::open(&path, &log, timeout, metrics)).await?;
+    let store = store.with_context(|| format!("the archive {} cannot be opened", root.display()))?;
+    let archive = settings.archive.clone();
+    let make = move |_stop| std::future::ready(ArchiveSink::new(store.clone(), &archive).map_err(|e| e.to_string()));
+    common.add("archive", ArchiveSink::limits(&settings.archive), None, make).await
+}
+
+/// Has every pipeline write what is in the spool, as far as [`LAST_FLUSH`] allows.
+async fn flush(pipelines: &[PipelineHandle], spools: &Spools) {
+    if let Err(error) = spools.events.sync_now() {
+        tracing::error!(%error, "the events' last sync failed");
+    }
+    let ends = spools.events.usage().partitions;
+    let waits = pipelines.iter().map(|pipeline| {
+        let partition = pipeline.status().partition;
+        let end = ends.iter().find(|p| p.partition == partition).map_or(0, |p| p.synced);
+        pipeline.flush();
+        async move { pipeline.passed(end, LAST_FLUSH).await }
+    });
+    let behind = join_all(waits).await.into_iter().filter(|passed| !passed).count();
+    if behind > 0 {
+        tracing::warn!(pipelines = behind, "stopping with events in the spool; the next start goes on with them");
+    }
+}
+
+const _: () = assert!(pipelines::PIPELINES < PUBLISHERS && PUBLISHERS < TIMERS);
