@@ -1,0 +1,66 @@
+//! Asks Python (sqlite3, fastavro, plain HTTP) what the stores hold; see `oracle/stores.py`.
+
+use crate::{System, root};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Events, catalogue and, when somebody else counted them, totals.
+pub struct Input {
+    /// NDJSON file of events.
+    pub events: PathBuf,
+    /// Catalogue file.
+    pub catalogue: PathBuf,
+    /// Totals counted without the project's code.
+    pub expected: Option<PathBuf>,
+}
+
+/// Real ad clicks when they lie beside the checkout, else events that `tests/oracle/made.py` makes.
+///
+/// # Panics
+/// When neither can be had.
+#[must_use]
+pub fn input(folder: &Path) -> Input {
+    let real = root().join("../shared/data");
+    if real.join("events.ndjson").exists() {
+        return Input {
+            events: real.join("events.ndjson"),
+            catalogue: real.join("campaigns.json"),
+            expected: Some(real.join("expected.json")),
+        };
+    }
+    let made = Command::new("python3").arg(root().join("tests/oracle/made.py")).arg(folder).status();
+    assert!(made.is_ok_and(|s| s.success()), "python3 tests/oracle/made.py failed");
+    Input { events: folder.join("events.ndjson"), catalogue: folder.join("campaigns.json"), expected: None }
+}
+
+/// Holds ClickHouse, ledger and archive of a running system against the input.
+///
+/// # Panics
+/// With every difference, or when the Python environment is not there.
+pub fn stores_equal(system: &System, input: &Input) {
+    let python = root().join(".parts/venv/bin/python");
+    assert!(python.exists(), "{} is not there: run `make parts` first", python.display());
+    let mut command = Command::new(python);
+    command
+        .arg(root().join("tests/oracle/stores.py"))
+        .arg("--events")
+        .arg(&input.events)
+        .arg("--catalogue")
+        .arg(&input.catalogue)
+        .arg("--clickhouse")
+        .arg(format!("http://{}", system.engine))
+        .arg("--ledger")
+        .arg(system.data.join("ledger.db"))
+        .arg("--archive")
+        .arg(system.data.join("archive"));
+    if let Some(expected) = &input.expected {
+        command.arg("--expected").arg(expected);
+    }
+    let output = command.output().expect("python runs");
+    assert!(
+        output.status.success(),
+        "the stores differ from the input:\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
