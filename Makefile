@@ -1,0 +1,91 @@
+# Plain `make` lists the targets. The two that matter: `make demo` and `make test`.
+# Everything is set up below .parts/ and target/; `make clean-parts` and `cargo clean` undo it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PARTS       := $(CURDIR)/.parts
+CHDB        := $(PARTS)/chdb/libchdb.so
+DENY_VER    := 0.20.2
+DENY        := $(PARTS)/tools/bin/cargo-deny
+VENV        := $(PARTS)/venv
+PYTHON      := $(VENV)/bin/python
+export PENSTOCK_LIBCHDB := $(CHDB)
+# One target folder for everything that `make` builds.
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: tools engine-library ## build, start everything, simulate half a minute, reconcile, stop (about 1 minute after the build)
+	cargo build --release --locked -p penstock-cli
+	@scripts/demo.sh "$(CARGO_TARGET_DIR)/release/penstock"
+
+.PHONY: up
+up: tools engine-library ## build and run everything in the foreground, data in ./data
+	cargo build --release --locked -p penstock-cli
+	"$(CARGO_TARGET_DIR)/release/penstock" up --data data
+
+.PHONY: test
+test: check parts ## all tests: checks, unit, property, engine, end to end, kills (the run that CI makes)
+	# One feature set for all: this also builds target/debug/penstock, which the tests start.
+	cargo test --locked --workspace --no-run
+	cargo test --locked --workspace --no-fail-fast
+
+.PHONY: test-quick
+test-quick: tools ## the tests that need no outside parts (no engine, no Python packages)
+	cargo test --locked --no-fail-fast -p penstock -p penstock-sidecar -p penstock-simulator
+
+.PHONY: check
+check: tools $(DENY) ## formatting, clippy with warnings denied, licences and sources of dependencies
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(DENY) --offline --log-level error check bans licenses sources
+
+.PHONY: advisories
+advisories: $(DENY) ## known vulnerabilities in dependencies (needs the advisory database: network)
+	$(DENY) check advisories
+
+.PHONY: bench
+bench: tools ## criterion benchmarks of the hot path, as ratios in one run
+	cargo bench --locked -p penstock-benches
+
+.PHONY: bench-stop
+bench-stop: tools engine-library ## from the exhausting event's acknowledgement to serving:false, at 5 000 events/s
+	cargo build --release --locked -p penstock-cli
+	cargo test --release --locked -p penstock-tests --test budget_stop -- --nocapture
+
+.PHONY: parts
+parts: tools engine-library python ## fetch the outside parts that tests need, and verify them
+
+.PHONY: tools
+tools: ## check that the compilers and clients are there, install what can be, name what cannot
+	@scripts/need.sh
+
+.PHONY: engine-library
+engine-library: $(CHDB) ## the ClickHouse engine (libchdb.so, 566 MB) through npm, checked that it loads
+
+$(CHDB): parts/chdb/package-lock.json scripts/fetch-chdb.sh
+	@scripts/need.sh
+	@scripts/fetch-chdb.sh "$(PARTS)/chdb"
+
+.PHONY: python
+python: $(VENV)/.ready ## Python's fastavro, the tests' oracle for archive files
+
+$(VENV)/.ready: tests/oracle/requirements.txt
+	@scripts/need.sh
+	@python3 -m venv "$(VENV)" || { echo "make: python3 cannot make a virtual environment: install the package python3-venv" >&2; exit 1; }
+	@"$(PYTHON)" -m pip install --quiet --disable-pip-version-check -r tests/oracle/requirements.txt
+	@"$(PYTHON)" -c 'import fastavro' && touch $@
+
+$(DENY):
+	@scripts/need.sh
+	cargo install --quiet --debug --locked --root "$(PARTS)/tools" --target-dir "$(PARTS)/tools/build" cargo-deny@$(DENY_VER)
+	@rm -rf "$(PARTS)/tools/build"
+
+.PHONY: clean-parts
+clean-parts: ## remove the fetched parts
+	rm -rf "$(PARTS)"
