@@ -15,6 +15,8 @@ pub mod actors;
 pub mod codec;
 pub mod event;
 pub mod guard;
+#[cfg(feature = "cluster")]
+pub mod kafka;
 pub mod ledger;
 pub mod log;
 pub mod money;

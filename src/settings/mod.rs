@@ -7,8 +7,10 @@ mod archive;
 mod balances;
 mod engine;
 mod intake;
+mod kafka;
 mod panel;
 mod pipeline;
+mod secret;
 mod sidecar;
 mod spool;
 mod statistics;
@@ -17,8 +19,10 @@ pub use archive::ArchiveSettings;
 pub use balances::BalancesSettings;
 pub use engine::EngineSettings;
 pub use intake::{IntakeSettings, RateSettings};
+pub use kafka::{KafkaSecurity, KafkaSettings, SaslMechanism};
 pub use panel::PanelSettings;
 pub use pipeline::{PipelineSettings, RetrySettings};
+pub use secret::SecretSource;
 pub use sidecar::SidecarSettings;
 pub use spool::SpoolSettings;
 pub use statistics::StatisticsSettings;
@@ -52,6 +56,8 @@ pub struct Settings {
     pub archive: ArchiveSettings,
     /// The panel and its API.
     pub panel: PanelSettings,
+    /// The connection to Kafka, and the topics (cluster profile).
+    pub kafka: KafkaSettings,
 }
 
 /// Why a configuration cannot be used.
@@ -115,7 +121,8 @@ impl Settings {
         self.statistics.validate()?;
         self.balances.validate()?;
         self.archive.validate()?;
-        self.panel.validate()
+        self.panel.validate()?;
+        self.kafka.validate()
     }
 
     /// Nothing listens beyond loopback by accident.

@@ -1,0 +1,3 @@
+//! What everything that talks to Kafka shares: the client's configuration, errors.
+
+pub mod client;
