@@ -16,7 +16,8 @@ pub struct KafkaSettings {
     pub client_id: String,
     /// Encryption and login.
     pub security: KafkaSecurity,
-    /// Topic of each event type; several types may share one. A type that is left out has `ads.TYPE`.
+    /// Topic of each event type; several types may share one. A type that is left
+    /// out has `ads.TYPE`, with `-` for `_`.
     pub topics: BTreeMap<String, String>,
     /// Topic of dead letters. Default "ads.dead".
     pub dead_topic: String,
@@ -138,7 +139,8 @@ impl KafkaSettings {
     /// The topic of an event type.
     #[must_use]
     pub fn topic_of(&self, event_type: &str) -> String {
-        self.topics.get(event_type).cloned().unwrap_or_else(|| format!("ads.{event_type}"))
+        let own = || format!("ads.{}", event_type.replace('_', "-"));
+        self.topics.get(event_type).cloned().unwrap_or_else(own)
     }
 
     /// The topics of events, each once, in ascending order.
@@ -227,7 +229,7 @@ mod tests {
         let mut settings = KafkaSettings::default();
         settings.topics.insert("visit".to_owned(), "ads.impression".to_owned());
         settings.validate().unwrap();
-        assert_eq!(settings.event_topics(), ["ads.click", "ads.conversion", "ads.impression"]);
+        assert_eq!(settings.event_topics(), ["ads.click", "ads.conversion", "ads.impression", "ads.page-view"]);
         settings.dead_topic = "ads.click".to_owned();
         assert!(settings.validate().unwrap_err().to_string().contains("kafka.dead_topic"));
     }
