@@ -8,6 +8,7 @@
 //! - [`codec`]: Avro framing, the fast encoder, and the decoder into Arrow columns;
 //! - [`log`]: partitioned append-only logs addressed by offset (the spool; later Kafka);
 //! - [`pipeline`]: moves one partition of a log into one sink, exactly once in effect;
+//! - `kafka`, `registry`: what only a fleet needs, behind the feature `cluster`;
 //! - [`pricing`], [`ledger`], [`money`]: what an event costs, and who has paid for it;
 //! - [`actors`], [`settings`], [`telemetry`], [`guard`]: how it is run, configured, watched and kept to itself.
 
@@ -22,6 +23,8 @@ pub mod log;
 pub mod money;
 pub mod pipeline;
 pub mod pricing;
+#[cfg(feature = "cluster")]
+pub mod registry;
 pub mod settings;
 pub mod telemetry;
 pub mod time;

@@ -10,6 +10,7 @@ mod intake;
 mod kafka;
 mod panel;
 mod pipeline;
+mod registry;
 mod secret;
 mod sidecar;
 mod spool;
@@ -22,6 +23,7 @@ pub use intake::{IntakeSettings, RateSettings};
 pub use kafka::{KafkaSecurity, KafkaSettings, SaslMechanism};
 pub use panel::PanelSettings;
 pub use pipeline::{PipelineSettings, RetrySettings};
+pub use registry::{Compatibility, RegistrySettings};
 pub use secret::SecretSource;
 pub use sidecar::SidecarSettings;
 pub use spool::SpoolSettings;
@@ -58,6 +60,8 @@ pub struct Settings {
     pub panel: PanelSettings,
     /// The connection to Kafka, and the topics (cluster profile).
     pub kafka: KafkaSettings,
+    /// The schema registry (cluster profile).
+    pub registry: RegistrySettings,
 }
 
 /// Why a configuration cannot be used.
@@ -122,7 +126,8 @@ impl Settings {
         self.balances.validate()?;
         self.archive.validate()?;
         self.panel.validate()?;
-        self.kafka.validate()
+        self.kafka.validate()?;
+        self.registry.validate()
     }
 
     /// Nothing listens beyond loopback by accident.
