@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 PARTS       := $(CURDIR)/.parts
 CHDB        := $(PARTS)/chdb/libchdb.so
+SERVERS     := $(foreach part,kafka hdfs registry s3,$(PARTS)/$(part)/.ready)
 DENY_VER    := 0.20.2
 DENY        := $(PARTS)/tools/bin/cargo-deny
 VENV        := $(PARTS)/venv
@@ -17,7 +18,7 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 .PHONY: help
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: tools engine-library ## build, start everything, simulate half a minute, reconcile, stop (about 1 minute after the build)
@@ -30,19 +31,21 @@ up: tools engine-library ## build and run everything in the foreground, data in 
 	"$(CARGO_TARGET_DIR)/release/penstock" up --data data
 
 .PHONY: test
-test: check parts ## all tests: checks, unit, property, engine, end to end, kills (the run that CI makes)
+test: check parts ## all tests, both profiles: checks, unit, property, real servers, end to end, kills (the run that CI makes)
 	# One feature set for all: this also builds target/debug/penstock, which the tests start.
-	cargo test --locked --workspace --no-run
-	cargo test --locked --workspace --no-fail-fast
+	cargo test --locked --workspace --features cluster --no-run
+	scripts/with-cluster.sh "$(PARTS)/test-cluster" "" cargo test --locked --workspace --features cluster --no-fail-fast
 
 .PHONY: test-quick
 test-quick: tools ## the tests that need no outside parts (no engine, no Python packages)
 	cargo test --locked --no-fail-fast -p penstock -p penstock-sidecar -p penstock-simulator
 
 .PHONY: check
-check: tools $(DENY) ## formatting, clippy with warnings denied, licences and sources of dependencies
+check: tools-cluster $(DENY) ## formatting, clippy with warnings denied, licences and sources of dependencies
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets --features cluster -- -D warnings
+	# Without the feature, as `make demo` builds it.
+	cargo check --locked -p penstock-cli
 	$(DENY) --offline --log-level error check bans licenses sources
 
 .PHONY: advisories
@@ -59,11 +62,33 @@ bench-stop: tools engine-library ## from the exhausting event's acknowledgement 
 	cargo test --release --locked -p penstock-tests --test budget_stop -- --nocapture
 
 .PHONY: parts
-parts: tools engine-library python ## fetch the outside parts that tests need, and verify them
+parts: tools-cluster engine-library python $(SERVERS) ## fetch the outside parts that tests need (ClickHouse, Kafka, HDFS, registry, S3, MariaDB), and verify them
+	@mariadbd --version >/dev/null || /usr/sbin/mariadbd --version >/dev/null
 
 .PHONY: tools
 tools: ## check that the compilers and clients are there, install what can be, name what cannot
 	@scripts/need.sh
+
+.PHONY: tools-cluster
+tools-cluster: ## the same with what the cluster profile needs: Java, Maven, MariaDB, librdkafka's tools
+	@scripts/need.sh cluster
+
+$(PARTS)/s3/.ready: parts/s3/requirements.txt scripts/fetch-s3.sh
+	@scripts/need.sh
+	@scripts/fetch-s3.sh "$(@D)"
+
+$(PARTS)/%/.ready: parts/%/pom.xml scripts/fetch-%.sh scripts/fetch-maven.sh
+	@scripts/need.sh cluster
+	@scripts/fetch-$*.sh "$(@D)"
+
+.PHONY: cluster
+cluster: parts ## three Kafka brokers, MariaDB, HDFS, registry, S3 and the ClickHouse engine below .parts/cluster; prints the addresses
+	cargo build --locked -p penstock-cli --features cluster
+	@PENSTOCK_BINARY="$(CARGO_TARGET_DIR)/debug/penstock" scripts/cluster up "$(PARTS)/cluster" kafka mariadb hdfs registry s3 engine
+
+.PHONY: cluster-down
+cluster-down: ## stop them, by process id; their data stays
+	@scripts/cluster down "$(PARTS)/cluster"
 
 .PHONY: engine-library
 engine-library: $(CHDB) ## the ClickHouse engine (libchdb.so, 566 MB) through npm, checked that it loads
@@ -87,5 +112,6 @@ $(DENY):
 	@rm -rf "$(PARTS)/tools/build"
 
 .PHONY: clean-parts
-clean-parts: ## remove the fetched parts
+clean-parts: ## remove the fetched parts, and stop what runs on them
+	@for dir in "$(PARTS)"/*cluster; do [ ! -d "$$dir" ] || scripts/cluster down "$$dir" --now; done
 	rm -rf "$(PARTS)"
