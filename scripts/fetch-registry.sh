@@ -2,7 +2,7 @@
 # Fetches the schema registry into the folder given, unpacks it and checks that its program is whole.
 set -euo pipefail
 target=$1
-"$(dirname "$0")/fetch-maven.sh" registry "the schema registry (109 MB)" "$target"
+"$(dirname "$0")/fetch-maven.sh" registry "the schema registry (109 MB)" "$target" copy
 for archive in "$target"/lib/*.tar.gz; do tar -xzf "$archive" -C "$target"; done
 rm -f "$target"/lib/*.tar.gz
 runner=$(echo "$target"/apicurio-registry-app-*-runner.jar)
