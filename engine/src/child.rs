@@ -73,21 +73,25 @@ pub async fn run(
         // Asked to stop while it waits for lock or port: nothing runs yet.
         () = shutdown.cancelled() => return Ok(()),
     };
-    let running = match result {
-        Ok(running) => running,
+    let (engine, server, stopping, lock) = match result {
+        Ok(started) => started,
         Err(error) => {
             Report::Failed { why: error.to_string() }.send(&parent);
             return Err(error);
         }
     };
-    running.until(shutdown).await
+    let settings = settings.clone();
+    Running { engine, server, stopping, settings, parent, _lock: lock }.until(shutdown).await
 }
+
+type Started = (Engine, actix_web::dev::Server, Arc<AtomicBool>, lock::DirLock);
 
 struct Running {
     engine: Engine,
     server: actix_web::dev::Server,
     stopping: Arc<AtomicBool>,
-    stop_timeout: Duration,
+    settings: EngineSettings,
+    parent: Parent,
     _lock: lock::DirLock,
 }
 
@@ -96,7 +100,7 @@ async fn start(
     data: &Path,
     parent: &Parent,
     shutdown: &CancellationToken,
-) -> Result<Running, RunError> {
+) -> Result<Started, RunError> {
     let secret = match parent {
         Parent::Pipe => greet(shutdown.clone()).await.map_err(RunError::Parent)?.secret,
         Parent::None { secret } => secret.clone(),
@@ -124,7 +128,7 @@ async fn start(
     let server = http::serve(service, listener).map_err(RunError::Serve)?;
     tracing::info!(%address, version, data = %data.display(), "the ClickHouse engine serves");
     Report::Ready { address: address.to_string(), version }.send(parent);
-    Ok(Running { engine, server, stopping, stop_timeout: settings.stop_timeout, _lock: lock })
+    Ok((engine, server, stopping, lock))
 }
 
 impl Running {
@@ -134,13 +138,14 @@ impl Running {
         let lost = |e: tokio::task::JoinError| RunError::Serve(io::Error::other(e));
         tokio::select! {
             () = shutdown.cancelled() => {}
+            () = pulse(&self.engine, &self.parent, self.settings.hang_timeout / PULSES) => {}
             ended = &mut server => {
                 ended.map_err(lost)?.map_err(RunError::Serve)?;
                 return Err(RunError::Serve(io::Error::other("it stopped by itself")));
             }
         }
         self.stopping.store(true, Ordering::SeqCst);
-        if timeout(self.stop_timeout, self.engine.drained()).await.is_err() {
+        if timeout(self.settings.stop_timeout, self.engine.drained()).await.is_err() {
             tracing::warn!("queries still run after engine.stop_timeout and are ended");
             self.engine.kill_all();
             if timeout(Duration::from_secs(2), self.engine.drained()).await.is_err() {
@@ -154,6 +159,24 @@ impl Running {
             tracing::warn!("a thread of the engine did not stop");
         }
         Ok(())
+    }
+}
+
+/// Signs of life within `engine.hang_timeout`: one that is late is no death.
+const PULSES: u32 = 4;
+
+/// Tells the parent again and again that a query comes through. Never ends by itself: an engine
+/// that hangs holds up the query, the signs stay away, and the parent ends the process.
+async fn pulse(engine: &Engine, parent: &Parent, every: Duration) {
+    loop {
+        sleep(every).await;
+        let engine = engine.clone();
+        // It may block for ever, and then so does the thread: the process is ended all the same.
+        match tokio::task::spawn_blocking(move || engine.answers()).await {
+            Ok(Ok(())) => Report::Alive.send(parent),
+            Ok(Err(error)) => tracing::warn!(%error, "the engine answers no query"),
+            Err(error) => tracing::warn!(%error, "the engine cannot be asked whether it lives"),
+        }
     }
 }
 

@@ -228,6 +228,14 @@ impl Engine {
         }
     }
 
+    /// Runs the smallest query there is, past the bound on how many run at once.
+    ///
+    /// Errors: the engine's own.
+    pub fn answers(&self) -> Result<(), Exception> {
+        let mut session = self.session("penstock-pulse", Role::Reader)?;
+        session.query(b"SELECT 1", "TSV", &[]).map(drop).map_err(|f| Exception::from_engine(&f.0))
+    }
+
     /// Waits until all places are free and takes them: nothing runs any more, nothing can start.
     pub async fn drained(&self) {
         let all = u32::try_from(self.0.settings.max_queries).unwrap_or(u32::MAX);

@@ -62,6 +62,8 @@ pub(crate) enum Report {
         /// ClickHouse's version.
         version: String,
     },
+    /// It serves still: a query came through.
+    Alive,
     /// It gives up.
     Failed {
         /// One sentence.

@@ -189,26 +189,37 @@ impl Keeper {
             tracing::warn!(error = %e, "the engine's process does not take its first line");
         }
         let mut lines = BufReader::new(stdout).lines();
-        let give_up = Instant::now() + self.settings.start_timeout + SLACK;
+        let mut give_up = Instant::now() + self.settings.start_timeout + SLACK;
         let (mut ready, mut failed) = (false, None);
         loop {
             tokio::select! {
+                // What it has said counts before the time that has passed: it may be us who slept.
+                biased;
                 () = self.shutdown.cancelled() => {
                     self.end(child, stdin).await;
                     return Ok(());
                 }
-                () = tokio::time::sleep_until(give_up), if !ready => {
-                    failed = Some("it did not become ready in engine.start_timeout".to_owned());
-                    break;
-                }
                 line = lines.next_line() => match line {
                     Ok(Some(line)) => match report(&line) {
                         Some(Report::Failed { why }) => failed = Some(why),
-                        Some(report) => ready |= self.tell(report, child.id().unwrap_or(0)),
+                        Some(report) => {
+                            ready |= self.tell(report, child.id().unwrap_or(0));
+                            if ready {
+                                give_up = Instant::now() + self.settings.hang_timeout;
+                            }
+                        }
                         None => {}
                     },
                     Ok(None) | Err(_) => break,
                 },
+                () = tokio::time::sleep_until(give_up) => {
+                    failed = Some(if ready {
+                        "no query came through for engine.hang_timeout: it hangs".to_owned()
+                    } else {
+                        "it did not become ready in engine.start_timeout".to_owned()
+                    });
+                    break;
+                }
             }
         }
         // Its stdout closed or it is taken for hung: either way this life is over.
@@ -250,7 +261,7 @@ impl Keeper {
             Report::WaitingForPort => EngineState::Starting("the port"),
             Report::Loading => EngineState::Starting("loading"),
             Report::Ready { address, version } => EngineState::Ready { url: format!("http://{address}"), version, pid },
-            Report::Failed { .. } => return false,
+            Report::Failed { .. } | Report::Alive => return false,
         };
         let ready = matches!(state, EngineState::Ready { .. });
         self.metrics.ready.set(i64::from(ready));

@@ -34,6 +34,10 @@ pub struct EngineSettings {
     /// Longest time for running queries to end when the engine is stopped; after it they are cut. Default 10s.
     #[serde(with = "humantime_serde")]
     pub stop_timeout: Duration,
+    /// An engine through which no query comes for so long is taken for hung, ended and started again. 1s to 1h.
+    /// Default 1m.
+    #[serde(with = "humantime_serde")]
+    pub hang_timeout: Duration,
     /// First and longest wait before a dead engine is started again; doubled from one death to the next. Default 200ms and 30s.
     #[serde(with = "humantime_serde")]
     pub restart_first: Duration,
@@ -56,6 +60,7 @@ impl Default for EngineSettings {
             body_timeout: Duration::from_secs(30),
             start_timeout: Duration::from_secs(60),
             stop_timeout: Duration::from_secs(10),
+            hang_timeout: Duration::from_secs(60),
             restart_first: Duration::from_millis(200),
             restart_longest: Duration::from_secs(30),
         }
@@ -105,6 +110,10 @@ impl EngineSettings {
                     "must lie between 10ms and 1h",
                 ));
             }
+        }
+        if !(Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&self.hang_timeout) {
+            let shown = humantime_serde::re::humantime::format_duration(self.hang_timeout);
+            return Err(SettingsError::value("engine.hang_timeout", shown, "must lie between 1s and 1h"));
         }
         if self.restart_longest < self.restart_first {
             let longest = humantime_serde::re::humantime::format_duration(self.restart_longest);

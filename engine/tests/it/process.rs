@@ -69,6 +69,23 @@ async fn a_dead_engine_is_started_again_with_its_data_and_its_password() {
 }
 
 #[tokio::test]
+async fn a_hung_engine_is_ended_and_started_again() {
+    let data = folder("hung");
+    let engine = start(&data, &EngineSettings { hang_timeout: Duration::from_secs(2), ..settings() });
+    engine.ready(PATIENCE).await.unwrap();
+    let first = pid(&engine);
+    let mut state = engine.state();
+    kill_process(Pid::from_raw(first as i32).unwrap(), Signal::STOP).unwrap();
+    let why = state.wait_for(|s| matches!(s, EngineState::Restarting { .. })).await.unwrap().clone();
+    assert!(format!("{why:?}").contains("engine.hang_timeout"), "{why:?}");
+    let url = engine.ready(PATIENCE).await.unwrap();
+    assert_ne!(pid(&engine), first);
+    assert!(!lives(first));
+    assert_eq!(ask_at(&url, engine.secret(), "SELECT 7").await, "7\n");
+    engine.stop().await;
+}
+
+#[tokio::test]
 async fn a_start_waits_for_the_folders_lock_and_for_the_port() {
     let data = folder("locked");
     let holder = std::fs::File::create(data.join("penstock-engine.lock")).unwrap();
