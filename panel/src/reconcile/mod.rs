@@ -149,9 +149,12 @@ impl Sources<'_> {
     async fn count(&self, facts: &mut Facts) -> Result<(), SourceError> {
         let log = facts.log.clone();
         let own = facts.positions.get(&SinkName::Statistics).copied();
-        // A log that no pipeline reads any more is as complete as it will be.
-        let has_passed =
-            |to: Offset| own.is_none_or(|own| own >= to) && (own.is_some() || facts.acknowledged.is_none());
+        // A log that no pipeline reads any more is as complete as it will be, and there is nothing to
+        // pass in an empty one, whose sinks may not have read their positions yet.
+        let has_passed = |to: Offset| match own {
+            Some(own) => own >= to,
+            None => to == 0 || facts.acknowledged.is_none(),
+        };
         let archived_to = facts.positions.get(&SinkName::Archive).copied().filter(|to| has_passed(*to));
         let booked_to = facts.books.as_ref().map(|b| b.position).filter(|to| has_passed(*to));
         let mut known = BTreeMap::<Offset, Vec<PivotRow>>::new();

@@ -439,6 +439,16 @@ async fn a_sink_that_has_not_read_its_position_is_lag() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_empty_partition_hides_nothing_while_its_sinks_start() {
+    for starting in SinkName::ALL {
+        let mut world = World::with(0);
+        world.positions.remove(&starting);
+        let r = verdict(world, 1).await;
+        assert!(r.equal && r.complete, "{starting:?}: {r:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_log_that_nobody_reads_any_more_is_still_compared() {
     let gone = World { gone: true, ..World::with(100) };
     let r = verdict(gone.clone(), 1).await;
