@@ -1,3 +1,16 @@
-//! What everything that talks to Kafka shares: the client's configuration, errors.
+//! What everything that talks to Kafka shares: the client's configuration, the keys of records,
+//! the producer with librdkafka's batch call, and the small publisher on top of it.
 
+mod batch;
 pub mod client;
+mod context;
+pub mod key;
+pub mod producer;
+pub mod publisher;
+#[cfg(test)]
+mod tests;
+
+pub use batch::{Message, Ticket};
+pub use key::Key;
+pub use producer::{Enqueued, Producer, ProducerError, ProducerOptions, SharedProducer};
+pub use publisher::{PublishError, Publisher};
