@@ -215,8 +215,8 @@ mod piped {
         fn id(&self) -> &LogId {
             &self.0
         }
-        async fn position(&mut self) -> Result<Position, LogError> {
-            Ok(*self.1.lock().unwrap())
+        async fn position(&mut self) -> Result<Option<Position>, LogError> {
+            Ok(Some(*self.1.lock().unwrap()))
         }
         async fn read(&mut self, from: Offset, limits: &Limits, out: &mut Records) -> Result<FlushReason, LogError> {
             out.clear();

@@ -22,6 +22,16 @@ pub struct Frame<'a> {
     pub datum: &'a [u8],
 }
 
+/// Fingerprint of no schema: what stands in a log under it is a barrier.
+const BARRIER_FINGERPRINT: u64 = u64::from_le_bytes(*b"PENSTOCK");
+
+/// A barrier as it stands in [`Records`](crate::log::Records): a header without a datum.
+///
+/// The forwarder writes barriers into event topics to learn what had arrived before them. They
+/// take offsets there, so every sink puts them aside as letters of the code `barrier`, and counts
+/// add up; they stand for no event, so lists and alerts leave them out.
+pub const BARRIER: [u8; HEADER_LEN] = *b"\xC3\x01PENSTOCK";
+
 /// The front of every datum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Envelope {
@@ -40,6 +50,9 @@ pub enum FrameError {
         /// Length of the record in bytes.
         len: usize,
     },
+    /// No event: the forwarder's mark in an event topic.
+    #[error("a barrier of the forwarder, no event")]
+    Barrier,
     /// Nobody registered the schema.
     #[error("no schema has the fingerprint {0:016x}")]
     UnknownSchema(u64),
@@ -59,6 +72,7 @@ impl FrameError {
     pub const fn code(&self) -> PoisonCode {
         match self {
             FrameError::Header { .. } => PoisonCode::BadFrame,
+            FrameError::Barrier => PoisonCode::Barrier,
             FrameError::UnknownSchema(_) => PoisonCode::UnknownSchema,
             FrameError::Body { error: BodyError::Bounds(_), .. } => PoisonCode::Invalid,
             FrameError::Body { .. } => PoisonCode::BadBody,
@@ -76,7 +90,9 @@ impl FrameError {
     }
 }
 
-/// Takes a frame apart. Errors: [`FrameError::Header`], [`FrameError::UnknownSchema`].
+/// Takes a frame apart.
+///
+/// Errors: [`FrameError::Header`], [`FrameError::UnknownSchema`], [`FrameError::Barrier`].
 pub fn split(body: &[u8]) -> Result<Frame<'_>, FrameError> {
     let no_header = FrameError::Header { len: body.len() };
     let Some((header, datum)) = body.split_first_chunk::<HEADER_LEN>() else { return Err(no_header) };
@@ -85,7 +101,10 @@ pub fn split(body: &[u8]) -> Result<Frame<'_>, FrameError> {
         return Err(no_header);
     }
     let fingerprint = u64::from_le_bytes(crc);
-    let schema = registry::by_fingerprint(fingerprint).ok_or(FrameError::UnknownSchema(fingerprint))?;
+    let schema = registry::by_fingerprint(fingerprint).ok_or(match fingerprint {
+        BARRIER_FINGERPRINT => FrameError::Barrier,
+        unknown => FrameError::UnknownSchema(unknown),
+    })?;
     Ok(Frame { schema, datum })
 }
 

@@ -70,6 +70,17 @@ pub struct Position {
     pub next: Offset,
     /// End (exclusive) of the range that was about to be written when this was stored.
     pub pinned: Option<Offset>,
+    /// What the sink wants to know again of the pinned range (the shard it goes to); its meaning
+    /// is the sink's. 0 without a pin.
+    pub hint: u32,
+}
+
+impl Position {
+    /// Nothing is begun behind `next`.
+    #[must_use]
+    pub const fn at(next: Offset) -> Self {
+        Position { next, pinned: None, hint: 0 }
+    }
 }
 
 /// When [`Log::read`] stops collecting.
@@ -161,10 +172,12 @@ pub trait Log {
     /// The partition this reads.
     fn id(&self) -> &LogId;
 
-    /// The stored position; `Position { next: start, pinned: None }` for a reader that is new.
+    /// The stored position; `None` when nobody ever stored one, or when it is lost: a log cannot
+    /// tell these apart, so the pipeline asks the sink. A spool registers its readers when they
+    /// are opened and always has one.
     ///
-    /// Errors: [`LogError::Position`], [`LogError::Io`].
-    async fn position(&mut self) -> Result<Position, LogError>;
+    /// Errors: [`LogError::Position`], [`LogError::Fenced`], [`LogError::Io`].
+    async fn position(&mut self) -> Result<Option<Position>, LogError>;
 
     /// Clears `out`, then collects durable records from `from` on until a limit is met.
     ///

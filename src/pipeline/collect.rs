@@ -9,14 +9,18 @@ use crate::time::Micros;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// No range is in hand yet.
+const NOWHERE: Range = Range { from: 0, to: 0 };
+
 impl<L: Log, S: Sink, D: DeadTarget, O: Steps> Pipeline<L, S, D, O> {
     /// Reads the stored position and lets the sink correct it.
     pub(super) async fn start(&mut self) -> Result<Position, End> {
         self.hold_while_paused().await?;
         let stored = loop {
             match self.log.position().await {
-                Ok(position) => break position,
-                Err(error) => self.log_failed("start", Range { from: 0, to: 0 }, error).await?,
+                Ok(Some(position)) => break position,
+                Ok(None) => break self.begin().await?,
+                Err(error) => self.log_failed("start", NOWHERE, error).await?,
             }
         };
         let at = Range { from: stored.next, to: stored.next };
@@ -32,10 +36,28 @@ impl<L: Log, S: Sink, D: DeadTarget, O: Steps> Pipeline<L, S, D, O> {
             tracing::warn!(sink = self.sink.name(), log = %self.id, ?stored, ?position, "the sink moved the position");
         }
         let pinned = position.pinned.filter(|to| *to > position.next);
-        let position = Position { next: position.next, pinned };
+        let position = Position { pinned, ..position };
         self.stands(position);
         self.step(Step::Started, Range { from: position.next, to: position.next })?;
         Ok(position)
+    }
+
+    /// Where a log without a stored position begins: at its first offset, if the sink has nothing
+    /// of it. When retention has passed that one, the first read says so ([`LogError::Gap`]).
+    async fn begin(&mut self) -> Result<Position, End> {
+        loop {
+            match self.sink.untouched(&self.id).await {
+                Ok(true) => return Ok(Position::at(0)),
+                Ok(false) => {
+                    let (log, sink) = (self.id.clone(), self.sink.name());
+                    return Err(PipelineError::PositionLost { log, sink }.into());
+                }
+                Err(SinkError::Retry(why) | SinkError::Unknown(why)) => {
+                    self.wait_to_retry("start", NOWHERE, why).await?;
+                }
+                Err(error) => return Err(self.sink_ended(error)),
+            }
+        }
     }
 
     /// Reads exactly the range that an earlier life had pinned.
@@ -90,7 +112,7 @@ impl<L: Log, S: Sink, D: DeadTarget, O: Steps> Pipeline<L, S, D, O> {
             match read {
                 Ok(reason) => {
                     self.succeeded();
-                    self.stands(Position { next, pinned: None });
+                    self.stands(Position::at(next));
                     let Some(range) = self.records.range() else {
                         self.flush_to = None; // nothing was there, whatever the end had said
                         continue;

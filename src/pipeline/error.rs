@@ -40,6 +40,15 @@ pub enum PipelineError {
         /// What is wrong with it.
         why: String,
     },
+    /// The log has no position for this sink, but the sink holds records of the log. The position
+    /// was lost (it expired, or somebody deleted it); only an operator can say what to do.
+    #[error("{log}: the position of {sink} is lost: none is stored, but {sink} already holds records of this log")]
+    PositionLost {
+        /// The partition.
+        log: LogId,
+        /// The sink.
+        sink: &'static str,
+    },
     /// The log does not give back the range that was pinned: it lost records it had called durable.
     #[error("{log}: {range} was pinned, but the log gives back {found} records of it")]
     PinLost {
@@ -59,11 +68,12 @@ pub enum PipelineError {
 }
 
 impl PipelineError {
-    /// Whether a new generation may do better without an operator: a gap stays a gap, and a
-    /// fenced reader must not fight the new owner.
+    /// Whether a new generation may do better without an operator: a gap stays a gap, a lost
+    /// position stays lost, and a fenced reader must not fight the new owner.
     #[must_use]
     pub const fn may_pass(&self) -> bool {
-        !matches!(self, PipelineError::Gap { .. } | PipelineError::Fenced { .. })
+        use PipelineError as E;
+        !matches!(self, E::Gap { .. } | E::Fenced { .. } | E::PositionLost { .. })
     }
 
     /// A log error that no retry of the same call can help; `Err` gives back one that may pass.

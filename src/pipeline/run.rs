@@ -11,6 +11,9 @@
 //! | write | the same | all | asks, hears "all", commits |
 //! | commit | `to`, perhaps the next pin | all | goes on |
 //!
+//! A log without a stored position is only begun at its first offset, and only when the sink holds
+//! nothing of it: a lost position is an error that an operator answers, never a silent reset.
+//!
 //! Nothing is ever written whose range is not pinned, so a range that was begun is always met
 //! again with the same bounds; the same records give the same batch, because *prepare* is a
 //! function of the records (a later catalogue prices them alike, see [`crate::pricing`]).
@@ -166,7 +169,10 @@ impl<L: Log, S: Sink, D: DeadTarget, O: Steps> Pipeline<L, S, D, O> {
         let start = self.start().await?;
         let mut next = start.next;
         let mut ahead = match start.pinned {
-            Some(to) => Some(self.read_pinned(Range { from: next, to }).await?),
+            Some(to) => {
+                self.sink.resume(&self.id, Range { from: next, to }, start.hint);
+                Some(self.read_pinned(Range { from: next, to }).await?)
+            }
             None => None,
         };
         loop {
@@ -189,7 +195,8 @@ impl<L: Log, S: Sink, D: DeadTarget, O: Steps> Pipeline<L, S, D, O> {
         let batch = self.prepare(range, &snapshot);
         self.step(Step::Prepared, range)?;
         if !hand.pinned {
-            self.store(Position { next: range.from, pinned: Some(range.to) }).await?;
+            let hint = self.sink.hint(&self.id, range);
+            self.store(Position { next: range.from, pinned: Some(range.to), hint }).await?;
             self.step(Step::Pinned, range)?;
         }
         self.bury().await?;
@@ -200,7 +207,8 @@ impl<L: Log, S: Sink, D: DeadTarget, O: Steps> Pipeline<L, S, D, O> {
         let done = self.done(hand);
         // The records are counted above; their memory now takes the next range.
         let ahead = self.look_ahead(range.to).await;
-        self.store(Position { next: range.to, pinned: ahead.as_ref().map(|a| a.range.to) }).await?;
+        let hint = ahead.as_ref().map_or(0, |ahead| self.sink.hint(&self.id, ahead.range));
+        self.store(Position { next: range.to, pinned: ahead.as_ref().map(|a| a.range.to), hint }).await?;
         self.committed(&done);
         self.step(Step::Committed, range)?;
         Ok(ahead)

@@ -28,6 +28,9 @@ pub enum PoisonCode {
     BadBody,
     /// Decoded, but a value breaks a rule of its type.
     Invalid,
+    /// No event but a mark of the forwarder ([`crate::codec::frame::BARRIER`]): nothing is lost
+    /// with it, so counts and lists of dead records leave it out.
+    Barrier,
 }
 
 impl PoisonCode {
@@ -40,6 +43,7 @@ impl PoisonCode {
             PoisonCode::UnknownSchema => "unknown_schema",
             PoisonCode::BadBody => "bad_body",
             PoisonCode::Invalid => "invalid",
+            PoisonCode::Barrier => "barrier",
         }
     }
 }
@@ -101,6 +105,26 @@ pub trait Sink {
 
     /// Writes what is missing of `range`. The same call twice leaves the same state.
     async fn write(&mut self, log: &LogId, range: Range, batch: &Self::Batch, held: &Held) -> Result<(), SinkError>;
+
+    /// Asked once at start when the log has no stored position: whether the sink holds nothing of
+    /// this log. If so, it begins at the log's first offset; if not, the position was lost, and
+    /// going on from anywhere would count twice or leave out, so the pipeline stays down.
+    ///
+    /// A pipeline stores a pin before it writes, so a sink that wrote always left a position.
+    async fn untouched(&mut self, _log: &LogId) -> Result<bool, SinkError> {
+        Ok(true)
+    }
+
+    /// Asked whenever a range is about to be pinned for the first time: what the sink wants to be
+    /// told again ([`resume`](Sink::resume)) when the range is met after a crash. Durable with the
+    /// pin. What it answers holds for this range until the next one is pinned.
+    fn hint(&mut self, _log: &LogId, _range: Range) -> u32 {
+        0
+    }
+
+    /// Gives back the hint of the range that an earlier life pinned, before its
+    /// [`prepare`](Sink::prepare) and [`held`](Sink::held).
+    fn resume(&mut self, _log: &LogId, _range: Range, _hint: u32) {}
 
     /// Called at start, before the first range, with the stored position: the sink may know
     /// better (the ledger's own position is the truth). Returns the offset to go on from.

@@ -166,7 +166,7 @@ impl<L: Ledger> Sink for BalancesSink<L> {
     async fn start(&mut self, log: &LogId, position: Position) -> Result<Position, SinkError> {
         let next = self.ledger.position(log).await.map_err(sink_error)?.unwrap_or(0);
         let pinned = position.pinned.filter(|to| next == position.next && *to > next);
-        Ok(Position { next, pinned })
+        Ok(Position { next, pinned, hint: position.hint })
     }
 }
 

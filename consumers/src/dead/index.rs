@@ -4,7 +4,7 @@
 //! know a schema: thousands would be many.
 
 use penstock::log::{LogId, Offset};
-use penstock::pipeline::GAP;
+use penstock::pipeline::{GAP, PoisonCode};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -50,6 +50,11 @@ pub(super) struct Entry {
     pub(super) at: Offset,
     pub(super) code: Arc<str>,
     pub(super) event_type: Option<&'static str>,
+}
+
+/// Whether a letter only accounts for an offset that a barrier takes: no event was lost with it.
+pub(super) fn is_barrier(code: &str) -> bool {
+    code == PoisonCode::Barrier.name()
 }
 
 #[derive(Default)]
@@ -114,6 +119,9 @@ impl Index {
         for (key, entry) in &self.entries {
             if *entry.code == *GAP {
                 summary.gaps += 1;
+                continue;
+            }
+            if is_barrier(&entry.code) {
                 continue;
             }
             summary.total += 1;

@@ -1,6 +1,6 @@
 //! The dead-letter log: appended by all pipelines of a process, listed and shown by the panel.
 
-use super::index::{Index, Key, Marked, Summary};
+use super::index::{Index, Key, Marked, Summary, is_barrier};
 use super::record::{self, BODY_MAX, DeadLetter};
 use penstock::codec::frame;
 use penstock::log::spool::{AppendError, Disk, Group, GroupBuf, HandleError, RealDisk, Spool, Watermarks, Writer};
@@ -32,7 +32,7 @@ pub enum LettersError {
 pub struct Filter {
     /// Of this sink.
     pub sink: Option<String>,
-    /// With this reason.
+    /// With this reason. Barriers are listed only when they are asked for.
     pub code: Option<String>,
     /// Behind this one: the last of the page before.
     pub after: Option<Key>,
@@ -124,7 +124,7 @@ impl<D: Disk> DeadLetters<D> {
     pub async fn list(&self, filter: &Filter) -> Result<Vec<DeadLetter>, LettersError> {
         let wanted = |key: &Key, code: &str| {
             filter.sink.as_deref().is_none_or(|sink| sink == &*key.sink)
-                && filter.code.as_deref().is_none_or(|c| c == code)
+                && filter.code.as_deref().map_or(!is_barrier(code), |c| c == code)
         };
         let found: Vec<Offset> = {
             let index = self.index();

@@ -5,6 +5,7 @@ use super::{DeadLetter, DeadLetters, Filter, Key, RecordError};
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value;
 use apache_avro::{Schema, rabin::Rabin};
+use penstock::codec::frame;
 use penstock::log::LogId;
 use penstock::log::spool::{RealDisk, Spool, SpoolOptions};
 use penstock::pipeline::{DeadTarget as _, GAP, Letter};
@@ -84,6 +85,19 @@ async fn a_gap_is_recorded_and_counts_as_no_record() {
     let summary = letters.summary();
     assert_eq!((summary.total, summary.gaps, letters.count("archive", &log, 10), letters.marks().len()), (0, 1, 0, 0));
     assert!(letters.show(&key("archive", 5)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_barrier_accounts_for_its_offset_and_shows_nowhere_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = log();
+    let mut letters = open(dir.path()).await;
+    letters.bury(&[Letter { code: "barrier", ..letter(&log, "archive", 5, &frame::BARRIER) }]).await.unwrap();
+    assert_eq!((letters.summary().total, letters.summary().by_code.len()), (0, 0));
+    assert!(letters.list(&Filter { limit: 10, ..Filter::default() }).await.unwrap().is_empty());
+    assert_eq!((letters.count("archive", &log, 10), letters.marks().len()), (1, 1));
+    let asked = Filter { code: Some("barrier".to_owned()), limit: 10, ..Filter::default() };
+    assert_eq!(letters.list(&asked).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -137,7 +137,7 @@ async fn poison_is_split_off_and_the_rest_is_charged() {
 async fn the_ledgers_own_position_is_the_truth() {
     let mut desk = Desk::with(&parse(CATALOGUE).unwrap()).await;
     let log = desk.log.clone();
-    let at = |next, pinned| Position { next, pinned };
+    let at = |next, pinned| Position { next, pinned, hint: 0 };
     assert_eq!(desk.sink.start(&log, at(0, Some(9))).await.unwrap(), at(0, Some(9)), "the pin is met again");
     assert_eq!(desk.sink.start(&log, at(70, None)).await.unwrap(), at(0, None), "the ledger never saw this log");
     let records = desk.records(0, [r#"{"type":"visit","payload":{"tag":"x"}}"#; 5].into_iter());

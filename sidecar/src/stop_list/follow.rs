@@ -178,7 +178,7 @@ async fn save<L: Log>(list: &StopList, log: &mut L, how: &Following, next: Offse
         }
         None => return false,
     }
-    match log.store(Position { next, pinned: None }).await {
+    match log.store(Position::at(next)).await {
         Ok(()) => true,
         Err(error) => {
             tracing::warn!(%error, "the stop list's position could not be stored");

@@ -65,8 +65,8 @@ impl Log for Script {
         &self.id
     }
 
-    async fn position(&mut self) -> Result<Position, LogError> {
-        Ok(self.inner.borrow().stored.unwrap_or_default())
+    async fn position(&mut self) -> Result<Option<Position>, LogError> {
+        Ok(self.inner.borrow().stored)
     }
 
     async fn read(&mut self, from: Offset, _: &Limits, out: &mut Records) -> Result<FlushReason, LogError> {
@@ -224,7 +224,7 @@ async fn the_snapshot_stands_before_the_position_is_stored() {
     beside(&script, Some(path.clone()), async |list| until(|| list.version() == 1).await).await;
     let saved = Snapshot::read(&path).unwrap().unwrap();
     assert_eq!((saved.next, saved.whole, saved.version), (1, true, 1));
-    assert_eq!(script.inner.borrow().stored, Some(Position { next: 1, pinned: None }));
+    assert_eq!(script.inner.borrow().stored, Some(Position::at(1)));
     // A folder that cannot be written: no snapshot, so no position.
     let script = Script::new();
     script.stop(1, 7);

@@ -155,7 +155,7 @@ async fn pass(side: &Side) {
     for partition in side.spool.partitions() {
         let mut reader = side.spool.reader("sink", partition).unwrap();
         let next = reader.end();
-        reader.store(Position { next, pinned: None }).await.unwrap();
+        reader.store(Position::at(next)).await.unwrap();
     }
     side.spool.housekeep().unwrap();
 }

@@ -113,6 +113,7 @@ fn each_fault_has_its_code() {
     assert_eq!(code(&good[..9]), Err(PoisonCode::BadFrame));
     assert_eq!(code(&[b"\xc3\x02", &good[2..]].concat()), Err(PoisonCode::BadFrame));
     assert_eq!(code(&[b"\xc3\x01", &[7; 8][..], &good[10..]].concat()), Err(PoisonCode::UnknownSchema));
+    assert_eq!(code(&frame::BARRIER), Err(PoisonCode::Barrier));
     assert_eq!(code(&good[..good.len() - 1]), Err(PoisonCode::BadBody));
     assert_eq!(code(&[&good[..], b"\0"].concat()), Err(PoisonCode::BadBody));
     let mut time = Vec::new();

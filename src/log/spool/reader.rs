@@ -227,14 +227,15 @@ impl<D: Disk> Log for SpoolLog<D> {
         &self.part.id
     }
 
-    async fn position(&mut self) -> Result<Position, LogError> {
+    async fn position(&mut self) -> Result<Option<Position>, LogError> {
         match &self.reader {
-            None => Ok(Position { next: self.part.start(), pinned: None }),
+            None => Ok(Some(Position::at(self.part.start()))),
             Some((reader, generation)) => {
                 if !reader.owns(*generation) {
                     return Err(LogError::Fenced(self.part.id.clone()));
                 }
-                reader.position().map_err(|why| self.position_error(format!("reader {:?}: {why}", reader.name)))
+                let position = reader.position();
+                position.map(Some).map_err(|why| self.position_error(format!("reader {:?}: {why}", reader.name)))
             }
         }
     }

@@ -15,6 +15,8 @@ use std::sync::{Arc, Mutex};
 
 /// Flag in the third number of a position's slot: there is a pin.
 const PINNED: u64 = 1;
+/// The upper half of that number is the hint; versions before it wrote zeroes there.
+const HINT_SHIFT: u32 = 32;
 
 struct State<D: Disk> {
     slots: Slots<D::File>,
@@ -54,11 +56,13 @@ pub(super) fn valid_name(name: &str) -> bool {
 }
 
 fn decode([next, pinned, flags]: [u64; 3]) -> Position {
-    Position { next, pinned: (flags & PINNED != 0).then_some(pinned) }
+    let hint = u32::try_from(flags >> HINT_SHIFT).unwrap_or_default();
+    Position { next, pinned: (flags & PINNED != 0).then_some(pinned), hint }
 }
 
 fn encode(p: Position) -> [u64; 3] {
-    [p.next, p.pinned.unwrap_or(0), if p.pinned.is_some() { PINNED } else { 0 }]
+    let pinned = if p.pinned.is_some() { PINNED } else { 0 };
+    [p.next, p.pinned.unwrap_or(0), pinned | u64::from(p.hint) << HINT_SHIFT]
 }
 
 impl<D: Disk> Readers<D> {
@@ -91,7 +95,7 @@ impl<D: Disk> Readers<D> {
         let reader = match all.get(name) {
             Some(reader) => reader.clone(),
             None => {
-                let position = Position { next: start, pinned: None };
+                let position = Position::at(start);
                 let path = self.dir.join(format!("{name}.pos"));
                 let slots = Slots::create(&self.disk, &path, self.owner, encode(position))?;
                 let state = State { slots, position: Ok(position), generation: 0, retired: false };

@@ -78,7 +78,7 @@ async fn surroundings(world: &Shared, handle: &PipelineHandle, life: &Life) {
             13 if w.crash_at.is_none() => life.stop.cancel(),
             _ => {}
         }
-        if w.position == (Position { next: w.kinds.len() as u64, pinned: None }) {
+        if w.position == (Position::at(w.kinds.len() as u64)) {
             life.stop.cancel();
         }
     }
@@ -94,6 +94,7 @@ async fn history(world: Shared) {
         }
         assert!(life < 200, "does not come to an end");
         world.borrow_mut().killed = false;
+        world.borrow_mut().hint = None;
         handle.begin(life);
         // An upgrade may change the limits between a pin and the restart.
         let limits = Limits { rows: world.borrow_mut().random.random_range(1..10), ..limits() };
@@ -110,7 +111,7 @@ async fn history(world: Shared) {
         }
         let w = world.borrow();
         let all = w.kinds.len() as u64;
-        if w.position == (Position { next: all, pinned: None }) {
+        if w.position == (Position::at(all)) {
             w.check_passed(all);
             assert_eq!(w.held.len(), w.kinds.iter().filter(|k| **k == Kind::Good).count());
             return;
@@ -213,7 +214,7 @@ fn a_stop_closes_the_range_in_hand() {
         tokio::time::sleep(SECOND).await;
         life.stop.cancel();
     });
-    assert_eq!(world.borrow().position, Position { next: 50, pinned: None });
+    assert_eq!(world.borrow().position, Position::at(50));
 }
 
 #[test]
@@ -229,6 +230,17 @@ fn a_paused_pipeline_takes_nothing_and_goes_on_after() {
         life.stop.cancel();
     });
     world.borrow().check_passed(20);
+}
+
+#[test]
+fn a_lost_position_is_an_error_and_never_a_new_start() {
+    let mut lost = calm(vec![Kind::Good; 20]);
+    lost.held.insert(3, 1);
+    let (world, handle, ended) = one_life(lost, limits(), |_, _, _| std::future::pending());
+    let error = ended.unwrap_err();
+    assert!(matches!(error, PipelineError::PositionLost { sink: "model", .. }) && !error.may_pass(), "{error}");
+    assert!(matches!(handle.status().state, State::Failed { .. }));
+    assert_eq!((world.borrow().stored, world.borrow().held.len()), (false, 1), "nothing was touched");
 }
 
 #[test]

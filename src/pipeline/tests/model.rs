@@ -33,6 +33,10 @@ pub struct World {
     pub kinds: Vec<Kind>,
     pub appended: Vec<Micros>,
     pub position: Position,
+    /// A position was stored; before that the log knows none.
+    pub stored: bool,
+    /// What the sink of this life was told, or said, of the range in hand.
+    pub hint: Option<(Range, u32)>,
     pub held: BTreeMap<Offset, u32>,
     pub letters: BTreeMap<Offset, BTreeSet<String>>,
     /// A fault killed the process; the next boundary ends it.
@@ -75,6 +79,8 @@ impl World {
             kinds,
             appended: Vec::new(),
             position: Position::default(),
+            stored: false,
+            hint: None,
             held: BTreeMap::new(),
             letters: BTreeMap::new(),
             killed: false,
@@ -132,6 +138,7 @@ impl World {
         }
         self.check_passed(position.next);
         self.position = position;
+        self.stored = true;
     }
 }
 
@@ -187,9 +194,9 @@ impl Log for ModelLog {
         &self.id
     }
 
-    async fn position(&mut self) -> Result<Position, LogError> {
+    async fn position(&mut self) -> Result<Option<Position>, LogError> {
         let mut w = self.world.borrow_mut();
-        if w.luck() == Luck::Fine { Ok(w.position) } else { Err(self.io("position")) }
+        if w.luck() == Luck::Fine { Ok(w.stored.then_some(w.position)) } else { Err(self.io("position")) }
     }
 
     async fn read(&mut self, from: Offset, limits: &Limits, out: &mut Records) -> Result<FlushReason, LogError> {
@@ -269,6 +276,22 @@ impl Sink for ModelSink {
         good
     }
 
+    async fn untouched(&mut self, _: &LogId) -> Result<bool, SinkError> {
+        let mut w = self.0.borrow_mut();
+        if w.luck() == Luck::Fine { Ok(w.held.is_empty()) } else { Err(SinkError::Retry("by chance".to_owned())) }
+    }
+
+    fn hint(&mut self, _: &LogId, range: Range) -> u32 {
+        let mut w = self.0.borrow_mut();
+        let hint = w.random.random();
+        w.hint = Some((range, hint));
+        hint
+    }
+
+    fn resume(&mut self, _: &LogId, range: Range, hint: u32) {
+        self.0.borrow_mut().hint = Some((range, hint));
+    }
+
     async fn held(&mut self, _: &LogId, range: Range, batch: &Vec<Offset>) -> Result<Held, SinkError> {
         let mut w = self.0.borrow_mut();
         if w.luck() != Luck::Fine {
@@ -285,8 +308,10 @@ impl Sink for ModelSink {
 
     async fn write(&mut self, _: &LogId, range: Range, batch: &Vec<Offset>, held: &Held) -> Result<(), SinkError> {
         let mut w = self.0.borrow_mut();
-        let pinned = Position { next: range.from, pinned: Some(range.to) };
+        let hint = w.position.hint;
+        let pinned = Position { next: range.from, pinned: Some(range.to), hint };
         assert_eq!(w.position, pinned, "wrote {range} without its pin");
+        assert_eq!(w.hint, Some((range, hint)), "wrote {range} without the hint of its pin");
         let luck = w.luck();
         w.say(|| format!("write {range} {held:?} {luck:?}"));
         let skip: &[Offset] = if let Held::Some(offsets) = held { offsets } else { &[] };

@@ -29,8 +29,8 @@ impl Log for Memory {
         &self.id
     }
 
-    async fn position(&mut self) -> Result<Position, LogError> {
-        Ok(*self.position.borrow())
+    async fn position(&mut self) -> Result<Option<Position>, LogError> {
+        Ok(Some(*self.position.borrow()))
     }
 
     async fn read(&mut self, from: Offset, limits: &Limits, out: &mut Records) -> Result<FlushReason, LogError> {

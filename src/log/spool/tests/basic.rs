@@ -121,15 +121,15 @@ fn positions_survive_and_a_second_owner_fences_the_first() {
     append(&mut spool.writer(0).unwrap(), &["a", "b", "c"]);
     spool.sync_now().unwrap();
     let mut first = spool.reader("statistics", 0).unwrap();
-    assert_eq!(block_on(first.position()).unwrap(), Position { next: 0, pinned: None });
-    let stored = Position { next: 1, pinned: Some(3) };
+    assert_eq!(block_on(first.position()).unwrap(), Some(Position::at(0)));
+    let stored = Position { next: 1, pinned: Some(3), hint: u32::MAX };
     block_on(first.store(stored)).unwrap();
     let mut second = spool.reader("statistics", 0).unwrap();
-    assert_eq!(block_on(second.position()).unwrap(), stored);
-    assert!(matches!(block_on(first.store(Position { next: 3, pinned: None })), Err(LogError::Fenced(_))));
+    assert_eq!(block_on(second.position()).unwrap(), Some(stored));
+    assert!(matches!(block_on(first.store(Position::at(3))), Err(LogError::Fenced(_))));
     disk.crash();
     let (spool, _) = open(&disk);
-    assert_eq!(block_on(spool.reader("statistics", 0).unwrap().position()).unwrap(), stored);
+    assert_eq!(block_on(spool.reader("statistics", 0).unwrap().position()).unwrap(), Some(stored));
     assert!(spool.retire_reader("statistics").unwrap());
     assert!(!spool.retire_reader("statistics").unwrap());
 }

@@ -211,7 +211,7 @@ fn a_tail_that_a_position_proves_is_damage_and_not_torn() {
         spool.sync_now().unwrap();
         let mut reader = spool.reader("balances", 0).unwrap();
         let end = bounds()[GROUPS.len()];
-        block_on(reader.store(crate::log::Position { next: 1, pinned: Some(end) })).unwrap();
+        block_on(reader.store(crate::log::Position { next: 1, pinned: Some(end), hint: 0 })).unwrap();
         disk.kill();
         let all: Vec<Vec<u8>> = GROUPS.iter().flat_map(|g| g.iter().map(|b| b.as_bytes().to_vec())).collect();
         (disk.clone(), segment_files(&disk)[0].clone(), all)

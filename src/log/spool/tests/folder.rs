@@ -137,14 +137,14 @@ fn with_position() -> (SimDisk, Position, PathBuf) {
     spool.sync_now().unwrap();
     let mut reader = spool.reader("balances", 0).unwrap();
     for next in 1..=5 {
-        block_on(reader.store(Position { next, pinned: Some(next + 3) })).unwrap();
+        block_on(reader.store(Position { next, pinned: Some(next + 3), hint: 0 })).unwrap();
     }
     disk.kill();
-    (disk, Position { next: 5, pinned: Some(8) }, dir().join("p-0000/balances.pos"))
+    (disk, Position { next: 5, pinned: Some(8), hint: 0 }, dir().join("p-0000/balances.pos"))
 }
 
 fn position(disk: &SimDisk) -> Result<Position, LogError> {
-    block_on(open(disk).0.reader("balances", 0).unwrap().position())
+    block_on(open(disk).0.reader("balances", 0).unwrap().position()).map(Option::unwrap)
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_position_outlives_any_one_damaged_byte() {
 fn a_torn_store_leaves_the_old_position_or_the_new_one() {
     let (disk, stored, file) = with_position();
     let before = disk.content(&file).unwrap();
-    let new = Position { next: 8, pinned: None };
+    let new = Position::at(8);
     block_on(open(&disk).0.reader("balances", 0).unwrap().store(new)).unwrap();
     let after = disk.content(&file).unwrap();
     let changed: Vec<usize> = (0..before.len()).filter(|&i| before[i] != after[i]).collect();
@@ -198,7 +198,7 @@ fn an_unreadable_position_is_an_error_and_never_a_new_start() {
     assert_eq!(spool.housekeep().unwrap(), 0);
     assert!(spool.retire_reader("balances").unwrap());
     let mut reader = spool.reader("balances", 0).unwrap();
-    assert_eq!(block_on(reader.position()).unwrap(), Position { next: 0, pinned: None });
+    assert_eq!(block_on(reader.position()).unwrap(), Some(Position::at(0)));
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn answers_survive_a_power_cut_and_the_end_of_their_segment_until_the_window_is_
         }
     }
     spool.sync_now().unwrap();
-    block_on(reader.store(crate::log::Position { next: 100, pinned: None })).unwrap();
+    block_on(reader.store(crate::log::Position::at(100))).unwrap();
     assert!(spool.housekeep().unwrap() > 3);
     assert!(spool.start(0).unwrap() > 50, "the first half's segments are gone");
     let check = |spool: &Spool<SimDisk>, gone: u8| {

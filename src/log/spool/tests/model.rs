@@ -86,7 +86,7 @@ impl World {
         let (spool, _) = Spool::open_with(disk.clone(), &dir(), options.clone()).unwrap();
         let writer = spool.writer(0).ok();
         let reader = spool.reader(READER, 0).unwrap();
-        let stored = Position { next: 0, pinned: None };
+        let stored = Position::at(0);
         let (truth, groups, buffered) = (Vec::new(), Vec::new(), Vec::new());
         World { disk, clock, options, spool, writer, reader, truth, groups, buffered, synced: 0, stored, serial: 0 }
     }
@@ -203,7 +203,7 @@ impl World {
         let end = self.truth.len() as u64;
         let next = end.saturating_sub(u64::from(back)).max(self.stored.next);
         let pinned = (next + u64::from(pin)).min(end);
-        let position = Position { next, pinned: (pinned > next).then_some(pinned) };
+        let position = Position { next, pinned: (pinned > next).then_some(pinned), hint: u32::from(pin) };
         match block_on(self.reader.store(position)) {
             Ok(()) => self.stored = position,
             // The outcome of a failed store is unknown until it is read again; store the old one
@@ -276,7 +276,7 @@ impl World {
         self.check_keys(&spool);
         self.writer = spool.writer(0).ok();
         self.reader = spool.reader(READER, 0).unwrap();
-        assert_eq!(block_on(self.reader.position()).unwrap(), self.stored);
+        assert_eq!(block_on(self.reader.position()).unwrap(), Some(self.stored));
         self.spool = spool;
     }
 

@@ -26,7 +26,7 @@ fn a_spool_at_its_quota_refuses_appends_and_recovers_as_readers_move_on() {
     let end = fill(&mut writer);
     assert!(spool.usage().full && spool.usage().bytes <= 64 << 10);
     spool.sync_now().unwrap();
-    let position = |next| Position { next, pinned: None };
+    let position = |next| Position::at(next);
     block_on(fast.store(position(end))).unwrap();
     assert_eq!(spool.housekeep().unwrap(), 0, "the slow reader has not moved");
     assert_eq!(fill(&mut writer), end);
@@ -63,7 +63,7 @@ fn one_group_that_fills_the_quota_goes_when_it_is_read() {
     let more = group(&["y".repeat(2000)]);
     assert!(matches!(writer.append(&Group::plain(&more)), Err(AppendError::Full { .. })));
     spool.sync_now().unwrap();
-    block_on(reader.store(Position { next: 1, pinned: None })).unwrap();
+    block_on(reader.store(Position::at(1))).unwrap();
     // Asks for a new segment; the next try begins one; then the old one can go.
     spool.housekeep().unwrap();
     assert!(writer.append(&Group::plain(&more)).is_err());
@@ -102,14 +102,14 @@ fn on_a_full_device_appends_fail_whole_and_positions_are_stored() {
     let error = writer.flush().unwrap_err();
     assert!(error.full && error.written == 1, "{error}");
     disk.set_capacity(Some(disk.used()));
-    block_on(reader.store(Position { next: 1, pinned: None })).unwrap();
+    block_on(reader.store(Position::at(1))).unwrap();
     // It opens on the full disk, and nothing of the refused groups has stayed.
     disk.crash();
     let (spool, recovery) = open(&disk);
     assert_eq!(recovery.partitions[0].cut_bytes, 0);
     assert_eq!(read_from(&spool, 0, 0), [(0, Some(b"kept".to_vec()))]);
     let mut reader = spool.reader("statistics", 0).unwrap();
-    assert_eq!(block_on(reader.position()).unwrap().next, 1);
+    assert_eq!(block_on(reader.position()).unwrap().unwrap().next, 1);
     assert!(spool.writer(0).unwrap().append(&Group::plain(&buf)).is_err());
     disk.set_capacity(None);
     assert_eq!(append(&mut spool.writer(0).unwrap(), &["next"]).from, 1);
@@ -149,7 +149,7 @@ fn a_full_spool_recovers_by_itself_on_a_real_disk() {
         }
         let end = marks.written();
         marks.wait_synced(end).await.unwrap();
-        reader.store(Position { next: end, pinned: None }).await.unwrap();
+        reader.store(Position::at(end)).await.unwrap();
         // What a client does with Retry-After, only faster; the test's own time limit ends it.
         while writer.append(&Group::plain(&buf)).is_err() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -171,7 +171,7 @@ fn age_keeps_what_is_read_and_drops_what_is_not() {
         append(&mut writer, &[&"x".repeat(500)]);
     }
     spool.sync_now().unwrap();
-    block_on(reader.store(Position { next: 10, pinned: None })).unwrap();
+    block_on(reader.store(Position::at(10))).unwrap();
     assert_eq!(spool.housekeep().unwrap(), 0, "too young");
     clock.advance(Duration::from_secs(100));
     assert!(spool.housekeep().unwrap() > 0);
@@ -218,7 +218,7 @@ fn a_segment_that_could_not_be_removed_leaves_no_hole_behind_it() {
         append(&mut writer, &[&"x".repeat(1500)]);
     }
     spool.sync_now().unwrap();
-    block_on(reader.store(Position { next: 5, pinned: None })).unwrap();
+    block_on(reader.store(Position::at(5))).unwrap();
     error_on(&disk, FaultOn::Name);
     assert!(spool.housekeep().is_err());
     assert_eq!(spool.housekeep().unwrap(), 4);

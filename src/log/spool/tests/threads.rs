@@ -104,7 +104,7 @@ fn writers_syncer_and_readers_agree_across_threads() {
                             assert_eq!(r.body, Ok(want.as_bytes()));
                         }
                         next = out.range().unwrap().to;
-                        reader.store(crate::log::Position { next, pinned: None }).await.unwrap();
+                        reader.store(crate::log::Position::at(next)).await.unwrap();
                         spool.housekeep().unwrap();
                     }
                 });
