@@ -236,7 +236,7 @@ fn a_paused_pipeline_takes_nothing_and_goes_on_after() {
 fn a_lost_position_is_an_error_and_never_a_new_start() {
     let mut lost = calm(vec![Kind::Good; 20]);
     lost.held.insert(3, 1);
-    let (world, handle, ended) = one_life(lost, limits(), |_, _, _| std::future::pending());
+    let (world, handle, ended) = one_life(lost, limits(), |_, _, _| async {});
     let error = ended.unwrap_err();
     assert!(matches!(error, PipelineError::PositionLost { sink: "model", .. }) && !error.may_pass(), "{error}");
     assert!(matches!(handle.status().state, State::Failed { .. }));
