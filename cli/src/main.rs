@@ -9,7 +9,9 @@ mod commands;
 mod exit;
 mod output;
 mod panel_api;
+mod parts;
 mod progress;
+mod roles;
 mod up;
 
 use args::{Cli, Command};

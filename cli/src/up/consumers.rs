@@ -1,27 +1,30 @@
 //! Everything behind the spool: engine, ledger, pipelines, dead letters, timers, panel.
 
-use super::data_dir::DataDir;
 use super::engine;
 use super::intake::Intake;
-use super::ledger::Books;
 use super::pipelines::{self, Common};
 use super::spools::{EventsView, Spools};
-use super::statistics::{self, Server};
 use super::timers;
-use super::views::{ArchiveView, DeadView};
+use crate::parts::archive;
+use crate::parts::data_dir::DataDir;
+use crate::parts::ledger::Books;
+use crate::parts::statistics::{self, Server};
+use crate::parts::views::{ArchiveView, DeadView};
 use anyhow::Context;
 use futures::future::join_all;
 use penstock::actors::Supervisor;
+use penstock::log::spool::Spool;
 use penstock::pipeline::PipelineHandle;
 use penstock::settings::Settings;
-use penstock::telemetry::{ArchiveMetrics, PipelineMetrics, SharedRegistry};
+use penstock::telemetry::{PipelineMetrics, SharedRegistry};
 use penstock::time::Clock;
-use penstock_consumers::archive::{ArchiveSink, ArchiveStore};
+use penstock_consumers::archive::ArchiveSink;
+use penstock_consumers::balances::SpoolStateLog;
 use penstock_consumers::balances::ledger::sqlite::SqliteLedger;
 use penstock_consumers::dead::DeadLetters;
+use penstock_consumers::statistics::limits;
 use penstock_panel::{Panel, PanelConfig, Running};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -73,8 +76,12 @@ impl Consumers {
             None => Server::local(self.engine.insert(engine::start(dir, &settings.engine, registry)?), settings),
         };
         let clickhouse = server.reader(&settings.statistics);
-        let books = Books::open(dir, settings, clock, registry).await?;
-        self.ledger = Some(books.ledger.clone());
+        let path = dir.ledger();
+        let ledger = SqliteLedger::open(&path, clock.clone())
+            .await
+            .with_context(|| format!("the ledger {} cannot be opened", path.display()))?;
+        self.ledger = Some(ledger.clone());
+        let books = Books::new(ledger, &settings.balances, clock, registry);
         let dead = DeadLetters::open(spools.dead.clone(), clock.clone()).await?;
         let supervisor = Supervisor::start(settings.pipeline.clone(), clock.now().0.unsigned_abs());
         self.supervisor = Some(supervisor.clone());
@@ -88,13 +95,20 @@ impl Consumers {
         };
 
         let root = settings.archive.root.clone().unwrap_or_else(|| dir.archive());
-        self.pipelines.extend(archive(&common, &root, settings, registry).await?);
+        let store = archive::open(&root, common.events.log_name(), &settings.archive, registry).await?;
+        let files = archive::sinks(store, &settings.archive);
+        self.pipelines.extend(common.add("archive", ArchiveSink::limits(&settings.archive), None, files).await?);
 
         let (snapshots, feed) = books.feed().await?;
-        self.pipelines.extend(books.pipelines(&common, snapshots.clone()).await?);
-        let statistics = statistics::pipelines(&common, &server, &settings.statistics, snapshots, registry);
-        self.pipelines.extend(statistics.await?);
-        supervisor.add(books.publisher(spools).stage(PUBLISHERS)).await?;
+        let charging = common.add("balances", books.limits(), Some(snapshots.clone()), books.sinks());
+        self.pipelines.extend(charging.await?);
+        let rows = statistics::sinks(&server, &settings.statistics, clock, registry);
+        let counting = common.add("statistics", limits(&settings.statistics), Some(snapshots), rows);
+        self.pipelines.extend(counting.await?);
+        let (states, kpis) = (spools.campaign_state.clone(), spools.campaign_kpis.clone());
+        let writer = |spool: &Spool| spool.writer(0).map(SpoolStateLog::new).map_err(|e| e.to_string());
+        let publisher = books.publisher(move || Ok((writer(&states)?, writer(&kpis)?)));
+        supervisor.add(publisher.stage(PUBLISHERS)).await?;
         for child in [feed, books.keeper(), timers::spools(spools.clone())] {
             supervisor.add(child.stage(TIMERS)).await?;
         }
@@ -158,21 +172,6 @@ impl Consumers {
             ledger.close().await;
         }
     }
-}
-
-async fn archive(
-    common: &Common,
-    root: &Path,
-    settings: &Settings,
-    registry: &SharedRegistry,
-) -> anyhow::Result<Vec<PipelineHandle>> {
-    let metrics = registry.with(ArchiveMetrics::register);
-    let (path, log, timeout) = (root.to_path_buf(), common.events.log_name().clone(), settings.archive.timeout);
-    let store = tokio::task::spawn_blocking(move || ArchiveStore::open(&path, &log, timeout, metrics)).await?;
-    let store = store.with_context(|| format!("the archive {} cannot be opened", root.display()))?;
-    let archive = settings.archive.clone();
-    let make = move |_stop| std::future::ready(ArchiveSink::new(store.clone(), &archive).map_err(|e| e.to_string()));
-    common.add("archive", ArchiveSink::limits(&settings.archive), None, make).await
 }
 
 /// Has every pipeline write what is in the spool, as far as [`LAST_FLUSH`] allows.

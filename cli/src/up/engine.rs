@@ -1,6 +1,6 @@
 //! The ClickHouse engine as a child process of this one.
 
-use super::data_dir::DataDir;
+use crate::parts::data_dir::DataDir;
 use anyhow::{Context, bail};
 use penstock::settings::EngineSettings;
 use penstock::telemetry::{EngineSupervisorMetrics, SharedRegistry};

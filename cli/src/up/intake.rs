@@ -1,7 +1,7 @@
 //! The sidecar inside `penstock up`: the first thing that runs, and the first that stops.
 
-use super::data_dir::DataDir;
 use super::spools::Spools;
+use crate::parts::data_dir::DataDir;
 use anyhow::Context;
 use penstock::settings::Settings;
 use penstock::telemetry::SharedRegistry;

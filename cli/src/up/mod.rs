@@ -5,28 +5,23 @@
 //! their effects on, the engine. Each file of this folder wires one part.
 
 mod consumers;
-mod data_dir;
 mod engine;
 mod intake;
-mod ledger;
 mod pipelines;
-mod signals;
 mod spools;
-mod statistics;
 mod timers;
-mod views;
 
 use crate::exit::Verdict;
 use crate::output;
+use crate::parts::data_dir::DataDir;
+use crate::parts::signals::{self, Signals};
 use anyhow::Context;
 use clap::Args;
 use consumers::Consumers;
-use data_dir::DataDir;
 use intake::Intake;
 use penstock::settings::Settings;
 use penstock::telemetry::SharedRegistry;
 use penstock::time::{Clock, SystemClock};
-use signals::Signals;
 use spools::Spools;
 use std::path::PathBuf;
 use std::sync::Arc;

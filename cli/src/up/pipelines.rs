@@ -1,6 +1,7 @@
 //! The pipelines: one a sink and partition of the events' spool, under the root supervisor.
 
 use super::spools::Spools;
+use crate::parts::Maker;
 use anyhow::Context;
 use penstock::actors::{Supervisor, pipeline_child};
 use penstock::log::spool::Spool;
@@ -12,15 +13,10 @@ use penstock::telemetry::PipelineMetrics;
 use penstock::time::Clock;
 use penstock_consumers::dead::DeadLetters;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 /// The sinks; also the names of their readers, which hold retention back.
 pub const SINKS: [&str; 3] = ["statistics", "balances", "archive"];
-
-/// How old a pipeline's status may get when nothing comes in.
-pub const IDLE: Duration = Duration::from_secs(1);
 
 /// Pipelines stop first, then what carries their effects on, then what tidies.
 pub const PIPELINES: u8 = 0;
@@ -55,7 +51,7 @@ impl Common {
     /// generation, and may wait for what it writes to; its error is one sentence and is tried again.
     ///
     /// Errors: the supervisor takes no children any more.
-    pub async fn add<S, M, F>(
+    pub async fn add<S, M>(
         &self,
         sink: &'static str,
         limits: Limits,
@@ -64,8 +60,7 @@ impl Common {
     ) -> anyhow::Result<Vec<PipelineHandle>>
     where
         S: Sink + 'static,
-        M: Fn(CancellationToken) -> F + Clone + Send + 'static,
-        F: Future<Output = Result<S, String>> + 'static,
+        M: Maker<S>,
     {
         let mut handles = Vec::new();
         for partition in self.events.partitions() {

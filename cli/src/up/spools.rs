@@ -1,6 +1,6 @@
 //! The logs on disk: events, dead letters, campaign states and their figures.
 
-use super::data_dir::DataDir;
+use crate::parts::data_dir::DataDir;
 use anyhow::Context;
 use penstock::log::spool::{RealDisk, Recovery, Retention, Spool, SpoolOptions};
 use penstock::settings::{Settings, SpoolSettings};

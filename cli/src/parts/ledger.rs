@@ -1,46 +1,38 @@
 //! The ledger and what lives around it: the catalogue's snapshots, the outbox, the days.
 
-use super::data_dir::DataDir;
-use super::pipelines::Common;
-use super::spools::Spools;
+use super::Maker;
 use anyhow::Context;
+use futures::FutureExt;
 use penstock::actors::{Child, Ended, Incarnation};
+use penstock::ledger::Ledger;
 use penstock::log::Limits;
-use penstock::log::spool::Spool;
-use penstock::pipeline::PipelineHandle;
 use penstock::pricing::Snapshot;
-use penstock::settings::{BalancesSettings, Settings};
+use penstock::settings::BalancesSettings;
 use penstock::telemetry::{BalancesMetrics, SharedRegistry};
 use penstock::time::Clock;
-use penstock_consumers::balances::ledger::sqlite::SqliteLedger;
-use penstock_consumers::balances::{BalancesSink, Keeper, Publisher, SpoolStateLog};
+use penstock_consumers::balances::{BalancesSink, Keeper, Publisher, StateLog};
 use penstock_consumers::catalogue::SnapshotFeed;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::watch;
 
-/// The SQLite ledger of this machine, with what every part around it needs.
+/// How old a pipeline's status may get when nothing comes in.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// A ledger, with what every part around it needs.
 #[derive(Clone)]
-pub struct Books {
-    pub ledger: SqliteLedger,
+pub struct Books<L> {
+    pub ledger: L,
     settings: BalancesSettings,
     clock: Arc<dyn Clock>,
     metrics: BalancesMetrics,
 }
 
-impl Books {
-    /// Opens the ledger, or makes it. Errors: the file is no ledger, or of a newer version.
-    pub async fn open(
-        dir: &DataDir,
-        settings: &Settings,
-        clock: &Arc<dyn Clock>,
-        registry: &SharedRegistry,
-    ) -> anyhow::Result<Books> {
-        let path = dir.ledger();
-        let ledger = SqliteLedger::open(&path, clock.clone())
-            .await
-            .with_context(|| format!("the ledger {} cannot be opened", path.display()))?;
+impl<L: Ledger> Books<L> {
+    /// Around an open ledger. Call it once a process: it registers the metrics.
+    pub fn new(ledger: L, settings: &BalancesSettings, clock: &Arc<dyn Clock>, registry: &SharedRegistry) -> Books<L> {
         let metrics = registry.with(BalancesMetrics::register);
-        Ok(Books { ledger, settings: settings.balances.clone(), clock: clock.clone(), metrics })
+        Books { ledger, settings: settings.clone(), clock: clock.clone(), metrics }
     }
 
     /// Loads the catalogue once, so that the first batch does not wait, and keeps it fresh.
@@ -64,12 +56,17 @@ impl Books {
         Ok((snapshots, child))
     }
 
-    /// Carries the outbox to the stop lists.
-    pub fn publisher(&self, spools: &Spools) -> Child {
-        let (books, states, kpis) = (self.clone(), spools.campaign_state.clone(), spools.campaign_kpis.clone());
+    /// Carries the outbox to the stop lists; `logs` opens the logs of states and of figures anew
+    /// for each life, its error is one sentence.
+    pub fn publisher<S, K, F>(&self, logs: F) -> Child
+    where
+        S: StateLog + 'static,
+        K: StateLog + 'static,
+        F: Fn() -> Result<(S, K), String> + Send + 'static,
+    {
+        let books = self.clone();
         Child::new("publisher", move |life: Incarnation| {
-            let log = |spool: &Spool| spool.writer(0).map(SpoolStateLog::new).map_err(|e| e.to_string());
-            let logs = log(&states).and_then(|states| Ok((states, log(&kpis)?)));
+            let logs = logs();
             let books = books.clone();
             async move {
                 let (states, kpis) = match logs {
@@ -93,22 +90,19 @@ impl Books {
         })
     }
 
-    /// Adds the pipelines that charge events.
-    ///
-    /// Errors: the supervisor takes no children any more.
-    pub async fn pipelines(
-        &self,
-        common: &Common,
-        snapshots: watch::Receiver<Arc<Snapshot>>,
-    ) -> anyhow::Result<Vec<PipelineHandle>> {
+    /// When a range of balances is closed.
+    pub fn limits(&self) -> Limits {
         let BalancesSettings { max_rows, max_bytes, max_age, .. } = self.settings;
-        let limits = Limits { rows: max_rows, bytes: max_bytes, age: max_age, idle: super::pipelines::IDLE, end: None };
+        Limits { rows: max_rows, bytes: max_bytes, age: max_age, idle: IDLE, end: None }
+    }
+
+    /// Makes the sinks that charge events.
+    pub fn sinks(&self) -> impl Maker<BalancesSink<L>> + use<L> {
         let (ledger, metrics) = (self.ledger.clone(), self.metrics.clone());
-        let make = move |_stop| {
+        move |_stop| {
             let made = BalancesSink::new(ledger.clone(), metrics.clone()).map_err(|e| e.to_string());
-            std::future::ready(made)
-        };
-        common.add("balances", limits, Some(snapshots), make).await
+            std::future::ready(made).boxed_local()
+        }
     }
 }
 

@@ -1,12 +1,12 @@
-//! The pipelines that feed ClickHouse: the local engine, or the server that is configured.
+//! What feeds ClickHouse: the local engine, or the server that is configured.
 
-use super::pipelines::Common;
+use super::Maker;
 use anyhow::Context;
-use penstock::pipeline::PipelineHandle;
-use penstock::pricing::Snapshot;
+use futures::FutureExt;
 use penstock::settings::{Settings, StatisticsSettings};
 use penstock::telemetry::{SharedRegistry, StatisticsMetrics};
-use penstock_consumers::statistics::{Pace, StatisticsSink, Target, limits};
+use penstock::time::Clock;
+use penstock_consumers::statistics::{Pace, StatisticsSink, Target};
 use penstock_engine::{EngineState, Supervisor, WRITER};
 use penstock_panel::ClickHouse;
 use std::sync::Arc;
@@ -78,24 +78,24 @@ impl Server {
     }
 }
 
-/// Adds the pipelines. Errors: the supervisor takes no children any more.
-pub async fn pipelines(
-    common: &Common,
+/// Makes the sinks that write to `server`. The limits of their ranges are
+/// [`limits`](penstock_consumers::statistics::limits).
+pub fn sinks(
     server: &Server,
     settings: &StatisticsSettings,
-    snapshots: watch::Receiver<Arc<Snapshot>>,
+    clock: &Arc<dyn Clock>,
     registry: &SharedRegistry,
-) -> anyhow::Result<Vec<PipelineHandle>> {
+) -> impl Maker<StatisticsSink> + use<> {
     let metrics = registry.with(StatisticsMetrics::register);
-    let (pace, clock) = (Pace::new(settings.max_inserts_per_second), common.clock.clone());
+    let (pace, clock) = (Pace::new(settings.max_inserts_per_second), clock.clone());
     let (server, wanted) = (server.clone(), settings.clone());
-    let make = move |stop| {
+    move |stop| {
         let (server, wanted) = (server.clone(), wanted.clone());
         let (pace, clock, metrics) = (pace.clone(), clock.clone(), metrics.clone());
         async move {
             let target = server.target(stop).await?;
             StatisticsSink::new(&target, &wanted, pace, clock, metrics).map_err(|e| e.to_string())
         }
-    };
-    common.add("statistics", limits(settings), Some(snapshots), make).await
+        .boxed_local()
+    }
 }

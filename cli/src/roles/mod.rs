@@ -1,0 +1,1 @@
+//! The single roles of a cluster, each a process of its own.
