@@ -1,6 +1,7 @@
 //! The commands and what they share. Each command's own options stand in its own file.
 
-use crate::commands::{catalogue, check_config, dead, engine, ingest, reconcile, roles, seed, simulate, status};
+use crate::commands::{catalogue, check_config, dead, engine, ingest, reconcile, seed, simulate, status};
+use crate::roles::args::{ConsumeArgs, PanelRole, SidecarRole};
 use crate::up;
 use clap::{Args, Parser, Subcommand};
 use std::time::Duration;
@@ -40,13 +41,11 @@ pub enum Command {
     /// Check a configuration file and show what holds
     CheckConfig(check_config::CheckConfigArgs),
     /// Run the sidecar alone (cluster profile)
-    #[command(after_help = "Example: penstock sidecar")]
-    Sidecar,
+    Sidecar(SidecarRole),
     /// Run one consumer alone (cluster profile)
-    Consume(roles::ConsumeArgs),
+    Consume(ConsumeArgs),
     /// Run the panel alone (cluster profile)
-    #[command(after_help = "Example: penstock panel")]
-    Panel,
+    Panel(PanelRole),
     /// The ClickHouse engine's process; `penstock up` starts it
     #[command(hide = true)]
     Engine(engine::EngineArgs),

@@ -36,7 +36,7 @@ fn run(cli: Cli) -> anyhow::Result<Verdict> {
         Command::Reconcile(args) => client(commands::reconcile::run(args)),
         Command::Dead(args) => client(commands::dead::run(args)),
         Command::CheckConfig(args) => commands::check_config::run(&args),
-        Command::Sidecar | Command::Panel | Command::Consume(_) => commands::roles::run(&cli.command),
+        role @ (Command::Sidecar(_) | Command::Panel(_) | Command::Consume(_)) => roles::run(role),
     }
 }
 

@@ -27,7 +27,7 @@ impl Live {
 
     /// One row per pipeline, by sink and partition.
     pub(crate) fn sinks(&self, now: Micros) -> Vec<SinkStatus> {
-        let mut rows: Vec<SinkStatus> = self.pipelines.iter().map(|handle| row(handle, now)).collect();
+        let mut rows: Vec<SinkStatus> = self.pipelines.iter().map(|handle| sink_status(handle, now)).collect();
         rows.sort_by(|a, b| (&a.sink, &a.log, a.partition).cmp(&(&b.sink, &b.log, b.partition)));
         rows
     }
@@ -56,7 +56,9 @@ pub(crate) fn roles(sinks: &[SinkStatus]) -> Vec<RoleStatus> {
     roles.into_values().collect()
 }
 
-fn row(handle: &PipelineHandle, now: Micros) -> SinkStatus {
+/// How one pipeline stands at `now`, as the status shows it.
+#[must_use]
+pub fn sink_status(handle: &PipelineHandle, now: Micros) -> SinkStatus {
     let status = handle.status();
     let (state, error) = match &status.state {
         State::Starting => ("starting", None),

@@ -5,6 +5,7 @@
 
 mod archive;
 mod balances;
+mod consume;
 mod engine;
 mod intake;
 mod kafka;
@@ -18,6 +19,7 @@ mod statistics;
 
 pub use archive::ArchiveSettings;
 pub use balances::BalancesSettings;
+pub use consume::ConsumeSettings;
 pub use engine::EngineSettings;
 pub use intake::{IntakeSettings, RateSettings};
 pub use kafka::{KafkaSecurity, KafkaSettings, SaslMechanism};
@@ -62,6 +64,8 @@ pub struct Settings {
     pub kafka: KafkaSettings,
     /// The schema registry (cluster profile).
     pub registry: RegistrySettings,
+    /// What the consumers' processes have in common (cluster profile).
+    pub consume: ConsumeSettings,
 }
 
 /// Why a configuration cannot be used.
@@ -127,17 +131,19 @@ impl Settings {
         self.archive.validate()?;
         self.panel.validate()?;
         self.kafka.validate()?;
-        self.registry.validate()
+        self.registry.validate()?;
+        self.consume.validate()
     }
 
     /// Nothing listens beyond loopback by accident.
     fn validate_addresses(&self) -> Result<(), SettingsError> {
         let listeners = [
-            ("sidecar.listen", self.sidecar.listen),
-            ("panel.listen", self.panel.listen),
-            ("engine.listen", self.engine.listen),
+            Some(("sidecar.listen", self.sidecar.listen)),
+            Some(("panel.listen", self.panel.listen)),
+            Some(("engine.listen", self.engine.listen)),
+            self.consume.listen.map(|address| ("consume.listen", address)),
         ];
-        match listeners.into_iter().find(|(_, address)| !address.ip().is_loopback()) {
+        match listeners.into_iter().flatten().find(|(_, address)| !address.ip().is_loopback()) {
             Some((key, address)) if !self.open_to_network => Err(SettingsError::value(
                 key,
                 address,

@@ -40,6 +40,9 @@ pub struct PanelSettings {
     /// Longest time for one ClickHouse query of reconcile, 1s to 1h. Default 5m.
     #[serde(with = "humantime_serde")]
     pub reconcile_query_timeout: Duration,
+    /// Addresses of the other roles, which the status asks for theirs (cluster profile):
+    /// `http://host:port` of each sidecar and consumer.
+    pub roles: Vec<String>,
 }
 
 impl Default for PanelSettings {
@@ -59,6 +62,7 @@ impl Default for PanelSettings {
             max_points: 10_000,
             max_catalogue_bytes: 64 << 20,
             reconcile_query_timeout: Duration::from_secs(300),
+            roles: Vec::new(),
         }
     }
 }
@@ -66,6 +70,11 @@ impl Default for PanelSettings {
 impl PanelSettings {
     pub(super) fn validate(&self) -> Result<(), SettingsError> {
         const SECOND: Duration = Duration::from_secs(1);
+        let no_address =
+            |url: &&String| url.strip_prefix("http://").is_none_or(|rest| rest.is_empty() || rest.contains(['/', ' ']));
+        if let Some(url) = self.roles.iter().find(no_address) {
+            return Err(SettingsError::value("panel.roles", url, "each must be http://host:port without a path"));
+        }
         number("panel.workers", self.workers as u64, 1, 64)?;
         number("panel.max_connections", self.max_connections as u64, 16, 100_000)?;
         number("panel.query_memory_bytes", self.query_memory_bytes, 16 << 20, 1 << 50)?;

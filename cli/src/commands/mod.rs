@@ -6,7 +6,6 @@ pub mod dead;
 pub mod engine;
 pub mod ingest;
 pub mod reconcile;
-pub mod roles;
 pub mod seed;
 pub mod simulate;
 pub mod status;

@@ -7,6 +7,7 @@ pub mod archive;
 pub mod data_dir;
 pub mod ledger;
 pub mod signals;
+pub mod spools;
 pub mod statistics;
 pub mod views;
 

@@ -3,11 +3,12 @@
 use super::engine;
 use super::intake::Intake;
 use super::pipelines::{self, Common};
-use super::spools::{EventsView, Spools};
+use super::spools::Spools;
 use super::timers;
 use crate::parts::archive;
 use crate::parts::data_dir::DataDir;
 use crate::parts::ledger::Books;
+use crate::parts::spools::EventsView;
 use crate::parts::statistics::{self, Server};
 use crate::parts::views::{ArchiveView, DeadView};
 use anyhow::Context;

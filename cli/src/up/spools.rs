@@ -1,13 +1,11 @@
 //! The logs on disk: events, dead letters, campaign states and their figures.
 
 use crate::parts::data_dir::DataDir;
-use anyhow::Context;
-use penstock::log::spool::{RealDisk, Recovery, Retention, Spool, SpoolOptions};
+use crate::parts::spools;
+use penstock::log::spool::{Retention, Spool};
 use penstock::settings::{Settings, SpoolSettings};
 use penstock::telemetry::{SharedRegistry, SpoolMetrics};
 use penstock::time::Clock;
-use penstock_panel::SpoolView;
-use penstock_panel::api::types::{SpoolPartition, SpoolStatus};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,26 +47,17 @@ impl Spools {
             max_group_bytes: settings.spool.max_group_bytes.min(1 << 20),
             ..settings.spool.clone()
         };
-        let open = |name: &str, partitions: u32, settings: SpoolSettings, retention: Retention| {
-            let counters = metrics.of(name);
-            let options =
-                SpoolOptions { settings, retention, counters, ..SpoolOptions::new(partitions, clock.clone()) };
-            let (spool, recovery) = Spool::open_with(RealDisk, &dir.spool(name), options)
-                .with_context(|| format!("the {name} spool cannot be opened"))?;
-            log(name, &spool, &recovery);
-            anyhow::Ok(spool)
-        };
-        let workers = u32::try_from(settings.sidecar.worker_count()).unwrap_or(u32::MAX);
+        let open = |name: &str, settings, retention| spools::open(dir, name, 1, settings, retention, clock, &metrics);
         let kept = Retention { keys_window: Duration::ZERO, ..Retention::default() };
         // Dead letters carry records of any size, so only the quota is its own.
         let dead = SpoolSettings { segment_bytes: small.segment_bytes, ..settings.spool.clone() };
         let state = SpoolSettings { sync_interval: settings.spool.sync_interval.min(STATE_SYNC), ..small.clone() };
         let kpis = Retention { max_age: Some(KPIS_AGE), ..kept.clone() };
         Ok(Spools {
-            events: open("events", workers, settings.spool.clone(), Retention::of_intake(&settings.intake))?,
-            dead: open("dead", 1, dead, kept.clone())?,
-            campaign_state: open("campaign-state", 1, state, kept)?,
-            campaign_kpis: open("campaign-kpis", 1, small, kpis)?,
+            events: spools::events(dir, settings, clock, &metrics)?,
+            dead: open("dead", dead, kept.clone())?,
+            campaign_state: open("campaign-state", state, kept)?,
+            campaign_kpis: open("campaign-kpis", small, kpis)?,
         })
     }
 
@@ -99,40 +88,6 @@ impl Spools {
             if let Err(error) = spool.close() {
                 tracing::error!(spool = name, %error, "the spool's last sync failed");
             }
-        }
-    }
-}
-
-fn log(name: &str, spool: &Spool, recovery: &Recovery) {
-    if recovery.is_clean() {
-        tracing::info!(spool = name, log = %spool.log_name(), keys = recovery.keys, "opened");
-    } else {
-        tracing::warn!(spool = name, log = %spool.log_name(), ?recovery, "opened after an unclean end");
-    }
-}
-
-/// The events' spool as the panel shows it.
-pub struct EventsView(pub Spool);
-
-impl SpoolView for EventsView {
-    fn usage(&self) -> SpoolStatus {
-        let usage = self.0.usage();
-        let partitions = usage.partitions.iter().map(|p| {
-            let slowest = p.readers.iter().map(|r| r.lag).max().unwrap_or(0);
-            SpoolPartition {
-                partition: p.partition,
-                start: p.start,
-                end: p.written,
-                synced: p.synced,
-                bytes: p.bytes,
-                depth: slowest,
-            }
-        });
-        SpoolStatus {
-            log: self.0.log_name().to_string(),
-            bytes: usage.bytes,
-            quota_bytes: usage.max_bytes,
-            partitions: partitions.collect(),
         }
     }
 }
