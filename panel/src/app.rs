@@ -1,13 +1,12 @@
 //! What the panel is connected to, and its state.
 
 use crate::api::types::{DeadLetter, DeadSummary, RoleStatus, SpoolStatus};
-use crate::live::Live;
+use crate::live::Standing;
 use crate::reconcile::{ArchiveSource, Later, MarkSource};
 use crate::statistics::{Bounds, ClickHouse, Statistics};
 use penstock::guard::Guard;
 use penstock::ledger::Ledger;
 use penstock::log::{LogId, Offset};
-use penstock::pipeline::PipelineHandle;
 use penstock::settings::PanelSettings;
 use penstock::telemetry::{PanelMetrics, SharedRegistry};
 use penstock::time::Clock;
@@ -72,10 +71,8 @@ pub struct PanelConfig<L> {
     pub ledger: L,
     /// How far ahead an import sets `known_from` (`balances.known_lead`).
     pub known_lead: Duration,
-    /// One handle per sink and log partition.
-    pub pipelines: Vec<PipelineHandle>,
-    /// The spool, when it is in this process.
-    pub spool: Option<Arc<dyn SpoolView>>,
+    /// Where log and sinks stand.
+    pub live: Arc<dyn Standing>,
     /// The archive.
     pub archive: Arc<dyn ArchiveSource>,
     /// The dead letters.
@@ -98,7 +95,7 @@ pub struct App<L> {
     pub(crate) statistics: Statistics,
     /// The same ClickHouse with reconcile's bounds.
     pub(crate) pivot: Statistics,
-    pub(crate) live: Live,
+    pub(crate) live: Arc<dyn Standing>,
     pub(crate) archive: Arc<dyn ArchiveSource>,
     pub(crate) dead: Arc<dyn DeadStore>,
     pub(crate) roles: Vec<RoleProbe>,
@@ -141,7 +138,7 @@ impl<L: Ledger> App<L> {
             known_lead: config.known_lead,
             statistics,
             pivot,
-            live: Live::new(config.pipelines, config.spool),
+            live: config.live,
             archive: config.archive,
             dead: config.dead,
             roles: config.roles,

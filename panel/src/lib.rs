@@ -14,6 +14,6 @@ mod server;
 mod statistics;
 
 pub use app::{DeadFilter, DeadKey, DeadStore, LOCAL, PanelConfig, RoleProbe, SpoolView};
-pub use live::sink_status;
+pub use live::{Live, Standing, sink_status};
 pub use server::{Panel, Running};
 pub use statistics::{Bounds, ClickHouse, Question, Statistics, StatisticsError};

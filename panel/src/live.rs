@@ -1,4 +1,5 @@
-//! Where log and sinks stand, from the pipelines' handles and the spool of this process.
+//! Where log and sinks stand: of this process, from its pipelines' handles and its spool, or of
+//! others, by whoever asks them.
 
 use crate::api::types::{Health, RoleStatus, SinkStatus, SpoolStatus, Time};
 use crate::app::SpoolView;
@@ -9,24 +10,38 @@ use penstock::time::Micros;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Handles and spool.
-pub(crate) struct Live {
+/// Where log and sinks stand.
+pub trait Standing: Progress {
+    /// One row per pipeline, by sink and partition.
+    fn sinks(&self, now: Micros) -> Vec<SinkStatus>;
+    /// The spool of this process, when it has one.
+    fn spool(&self) -> Option<SpoolStatus>;
+    /// The spools of other processes.
+    fn spools(&self) -> Vec<SpoolStatus> {
+        Vec::new()
+    }
+}
+
+/// The pipelines and the spool of this process.
+pub struct Live {
     pipelines: Vec<PipelineHandle>,
     spool: Option<Arc<dyn SpoolView>>,
 }
 
 impl Live {
-    pub(crate) fn new(pipelines: Vec<PipelineHandle>, spool: Option<Arc<dyn SpoolView>>) -> Live {
+    /// One handle per sink and log partition, and the log's spool.
+    #[must_use]
+    pub fn new(pipelines: Vec<PipelineHandle>, spool: Option<Arc<dyn SpoolView>>) -> Live {
         Live { pipelines, spool }
     }
+}
 
-    /// The spool's own figures.
-    pub(crate) fn spool(&self) -> Option<SpoolStatus> {
+impl Standing for Live {
+    fn spool(&self) -> Option<SpoolStatus> {
         self.spool.as_ref().map(|s| s.usage())
     }
 
-    /// One row per pipeline, by sink and partition.
-    pub(crate) fn sinks(&self, now: Micros) -> Vec<SinkStatus> {
+    fn sinks(&self, now: Micros) -> Vec<SinkStatus> {
         let mut rows: Vec<SinkStatus> = self.pipelines.iter().map(|handle| sink_status(handle, now)).collect();
         rows.sort_by(|a, b| (&a.sink, &a.log, a.partition).cmp(&(&b.sink, &b.log, b.partition)));
         rows

@@ -5,7 +5,7 @@ use crate::exit::Verdict;
 use crate::output::{self, table};
 use crate::panel_api::Panel;
 use clap::Args;
-use penstock_panel::api::types::{Health, SinkStatus, Status};
+use penstock_panel::api::types::{Health, SinkStatus, SpoolStatus, Status};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example: penstock status --json | jq .sinks")]
@@ -36,7 +36,7 @@ fn print(status: &Status) -> anyhow::Result<()> {
         roles.add_row([&role.name, health(role.health), role.reason.as_deref().unwrap_or("")]);
     }
     output::line(roles)?;
-    spool(status)?;
+    status.spool.iter().chain(&status.spools).try_for_each(spool)?;
     let mut sinks = table(&["sink", "partition", "state", "position", "lag", "last commit", "error"]);
     for sink in &status.sinks {
         sinks.add_row([
@@ -54,8 +54,7 @@ fn print(status: &Status) -> anyhow::Result<()> {
     output::line(format_args!("dead letters: {}", status.dead.total))
 }
 
-fn spool(status: &Status) -> anyhow::Result<()> {
-    let Some(spool) = &status.spool else { return Ok(()) };
+fn spool(spool: &SpoolStatus) -> anyhow::Result<()> {
     let mib = |bytes: u64| bytes >> 20;
     output::line(format_args!("spool {}: {} of {} MiB", spool.log, mib(spool.bytes), mib(spool.quota_bytes)))?;
     let mut partitions = table(&["partition", "start", "end", "synced", "depth"]);

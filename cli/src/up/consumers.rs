@@ -24,7 +24,7 @@ use penstock_consumers::balances::SpoolStateLog;
 use penstock_consumers::balances::ledger::sqlite::SqliteLedger;
 use penstock_consumers::dead::DeadLetters;
 use penstock_consumers::statistics::limits;
-use penstock_panel::{Panel, PanelConfig, Running};
+use penstock_panel::{Live, Panel, PanelConfig, Running};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,8 +120,7 @@ impl Consumers {
             clickhouse: clickhouse.clone(),
             ledger: books.ledger,
             known_lead: settings.balances.known_lead,
-            pipelines: self.pipelines.clone(),
-            spool: Some(Arc::new(EventsView(spools.events.clone()))),
+            live: Arc::new(Live::new(self.pipelines.clone(), Some(Arc::new(EventsView(spools.events.clone()))))),
             archive: Arc::new(ArchiveView(root)),
             dead: Arc::new(DeadView(dead)),
             roles: vec![intake.probe()],

@@ -26,7 +26,7 @@ pub async fn reconcile<L: Ledger>(app: Shared<L>, request: HttpRequest, payload:
         return Err(Problem::new(Code::ReconcileBusy, "two reconciles are under way; try again when they are done"));
     };
     let sources = Sources {
-        progress: &app.live,
+        progress: app.live.as_ref(),
         ledger: &app.ledger,
         archive: app.archive.as_ref(),
         dead: app.dead.as_ref(),

@@ -33,6 +33,7 @@ async fn take<L: Ledger>(app: &App<L>) -> Status {
         timestamp: Time(now),
         roles,
         spool: app.live.spool(),
+        spools: app.live.spools(),
         sinks,
         stopped: stopped.unwrap_or_default().into_iter().map(StoppedCampaign::from).collect(),
         engine,

@@ -60,6 +60,7 @@ type Positions = BTreeMap<LogId, Offset>;
 pub async fn reconcile(sources: Sources<'_>, wait: Duration) -> Result<Reconciliation, SourceError> {
     let started = sources.clock.now();
     let deadline = Instant::now() + wait;
+    let late = sources.progress.settle(deadline).await?;
     let acknowledged = sources.progress.acknowledged();
     futures::future::join_all(SinkName::ALL.map(|sink| sources.passed(sink, &acknowledged, deadline))).await;
     let archived_to = sources.positions(SinkName::Archive);
@@ -108,13 +109,13 @@ pub async fn reconcile(sources: Sources<'_>, wait: Duration) -> Result<Reconcili
     differences.truncate(LISTED);
     Ok(Reconciliation {
         equal,
-        complete: all.iter().all(|c| c.complete),
+        complete: late.is_empty() && all.iter().all(|c| c.complete),
         started: Time(started),
         finished: Time(sources.clock.now()),
         totals: totals(&partitions, equal),
         partitions,
         differences,
-        notes: archived.notes,
+        notes: late.into_iter().chain(archived.notes).collect(),
         differences_left_out: left_out,
     })
 }

@@ -68,6 +68,13 @@ pub trait Progress: Send + Sync {
 
     /// Asks one pipeline to move what is there without waiting for its range to fill.
     fn flush(&self, sink: SinkName, log: &LogId);
+
+    /// Waits, at most until `deadline`, for what was acknowledged before this call to be in the logs
+    /// that [`acknowledged`](Self::acknowledged) names: spools of other machines are still being
+    /// forwarded. Says what is not there. When the logs are those that intake writes, nothing waits.
+    fn settle(&self, _deadline: tokio::time::Instant) -> Later<'_, Vec<String>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
 }
 
 /// The ledger's books.

@@ -3,6 +3,7 @@
 use super::Shared;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
+use penstock::log::spool::{Spool, Usage};
 use serde_json::json;
 
 /// The process answers.
@@ -43,7 +44,23 @@ pub async fn readyz(shared: web::Data<Shared>) -> HttpResponse {
     }
     let ready = reasons.is_empty();
     let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    response.json(json!({"ready": ready, "reasons": reasons, "warnings": warnings}))
+    let spool = spool(&shared.intake.spool, &usage);
+    response.json(json!({"ready": ready, "role": "sidecar", "reasons": reasons, "warnings": warnings, "spool": spool}))
+}
+
+/// The spool's figures as the panel's status has them: `depth` is what its slowest reader has not passed.
+fn spool(spool: &Spool, usage: &Usage) -> serde_json::Value {
+    let partitions: Vec<_> = usage
+        .partitions
+        .iter()
+        .map(|p| {
+            let depth = p.readers.iter().map(|r| r.lag).max().unwrap_or(0);
+            json!({"partition": p.partition, "start": p.start, "end": p.written, "synced": p.synced,
+                "bytes": p.bytes, "depth": depth})
+        })
+        .collect();
+    json!({"log": spool.log_name().to_string(), "bytes": usage.bytes, "quota_bytes": usage.max_bytes,
+        "partitions": partitions})
 }
 
 /// All metrics of the process, as Prometheus scrapes them.

@@ -29,6 +29,9 @@ pub struct Status {
     pub roles: Vec<RoleStatus>,
     /// The spool, when this process can see it.
     pub spool: Option<SpoolStatus>,
+    /// The spools of the sidecars, when they run elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spools: Vec<SpoolStatus>,
     /// One row per sink and log partition.
     pub sinks: Vec<SinkStatus>,
     /// Campaigns that are stopped now, by id.
