@@ -15,6 +15,8 @@ mod health;
 #[cfg(feature = "cluster")]
 mod panel;
 #[cfg(feature = "cluster")]
+mod peers;
+#[cfg(feature = "cluster")]
 mod process;
 #[cfg(feature = "cluster")]
 mod sidecar;
