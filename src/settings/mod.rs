@@ -17,7 +17,7 @@ mod sidecar;
 mod spool;
 mod statistics;
 
-pub use archive::ArchiveSettings;
+pub use archive::{ArchiveLocation, ArchiveSettings, CompactSettings};
 pub use balances::BalancesSettings;
 pub use consume::ConsumeSettings;
 pub use engine::EngineSettings;

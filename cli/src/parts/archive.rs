@@ -3,25 +3,29 @@
 use super::Maker;
 use anyhow::Context;
 use futures::FutureExt;
-use penstock::settings::ArchiveSettings;
+use penstock::settings::{ArchiveLocation, ArchiveSettings};
 use penstock::telemetry::{ArchiveMetrics, SharedRegistry};
 use penstock_consumers::archive::{ArchiveSink, ArchiveStore};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Opens the archive below `root` for what is read from `log`.
+/// Opens the archive that the settings name, else the folder `default`. A folder is swept of what
+/// an earlier process left that wrote what it read from `log`.
 ///
-/// Errors: the folder cannot be made, read or written.
+/// Errors: the folder cannot be made, read or written; settings that a remote store does not take.
 pub async fn open(
-    root: &Path,
-    log: &Arc<str>,
+    default: &Path,
+    log: Option<&Arc<str>>,
     settings: &ArchiveSettings,
     registry: &SharedRegistry,
 ) -> anyhow::Result<ArchiveStore> {
     let metrics = registry.with(ArchiveMetrics::register);
-    let (path, log, timeout) = (root.to_path_buf(), log.clone(), settings.timeout);
-    let store = tokio::task::spawn_blocking(move || ArchiveStore::open(&path, &log, timeout, metrics)).await?;
-    store.with_context(|| format!("the archive {} cannot be opened", root.display()))
+    let (settings, default, log) = (settings.clone(), default.to_path_buf(), log.cloned());
+    let opened = tokio::task::spawn_blocking(move || match (settings.location(&default), log) {
+        (ArchiveLocation::Folder(root), Some(log)) => ArchiveStore::open(&root, &log, settings.timeout, metrics),
+        _ => ArchiveStore::connect(&settings, &default, metrics),
+    });
+    opened.await?.context("the archive cannot be opened")
 }
 
 /// Makes the sinks. The limits of their ranges are [`ArchiveSink::limits`].

@@ -1,16 +1,16 @@
 //! What the panel sees of archive and dead letters.
 
 use penstock::log::{LogId, Offset};
+use penstock_consumers::archive::ArchiveStore;
 use penstock_consumers::archive::census::{self, Census};
 use penstock_consumers::dead::{self, DeadLetters};
 use penstock_panel::api::types::{DeadLetter, DeadSummary, Time};
 use penstock_panel::reconcile::{ArchiveCounts, ArchiveSource, Later, Mark, MarkSource, SinkName, SourceError};
 use penstock_panel::{DeadFilter, DeadKey, DeadStore};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-/// The archive's files below a folder.
-pub struct ArchiveView(pub PathBuf);
+/// The archive's files, wherever they are.
+pub struct ArchiveView(pub ArchiveStore);
 
 /// Files that are named one by one in a note.
 const NAMED: usize = 3;
@@ -18,12 +18,8 @@ const NAMED: usize = 3;
 impl ArchiveSource for ArchiveView {
     fn counts<'a>(&'a self, below: &'a BTreeMap<LogId, Offset>) -> Later<'a, ArchiveCounts> {
         Box::pin(async move {
-            let (root, upto) = (self.0.clone(), below.clone());
-            let counted = tokio::task::spawn_blocking(move || census::count(&root, |log| upto.get(log).copied()));
-            let census = counted
-                .await
-                .map_err(|e| SourceError::Archive(e.to_string()))?
-                .map_err(|e| SourceError::Archive(format!("{e}: {}", e.source)))?;
+            let counted = census::count(&self.0, |log| below.get(log).copied()).await;
+            let census = counted.map_err(|e| SourceError::Archive(e.to_string()))?;
             let notes = notes(&census);
             let mut records: BTreeMap<LogId, BTreeMap<String, u64>> = BTreeMap::new();
             for (kind, count) in census.records {
@@ -39,11 +35,10 @@ fn notes(census: &Census) -> Vec<String> {
     let mut notes = Vec::new();
     if census.damaged_files > 0 {
         let some: Vec<String> =
-            census.damaged.iter().take(NAMED).map(|(path, why)| format!("{}: {why}", path.display())).collect();
+            census.damaged.iter().take(NAMED).map(|(path, why)| format!("{path}: {why}")).collect();
         notes.push(format!("{} archive files are damaged: {}", census.damaged_files, some.join("; ")));
     }
-    let list =
-        |paths: &[PathBuf]| paths.iter().take(NAMED).map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ");
+    let list = |paths: &[String]| paths.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     if !census.straddling.is_empty() {
         let (count, some) = (census.straddling.len(), list(&census.straddling));
         notes.push(format!("{count} archive files do not end where the archive stood: {some}"));

@@ -95,9 +95,8 @@ impl Consumers {
             supervisor: supervisor.clone(),
         };
 
-        let root = settings.archive.root.clone().unwrap_or_else(|| dir.archive());
-        let store = archive::open(&root, common.events.log_name(), &settings.archive, registry).await?;
-        let files = archive::sinks(store, &settings.archive);
+        let store = archive::open(&dir.archive(), Some(common.events.log_name()), &settings.archive, registry).await?;
+        let files = archive::sinks(store.clone(), &settings.archive);
         self.pipelines.extend(common.add("archive", ArchiveSink::limits(&settings.archive), None, files).await?);
 
         let (snapshots, feed) = books.feed().await?;
@@ -121,7 +120,7 @@ impl Consumers {
             ledger: books.ledger,
             known_lead: settings.balances.known_lead,
             live: Arc::new(Live::new(self.pipelines.clone(), Some(Arc::new(EventsView(spools.events.clone()))))),
-            archive: Arc::new(ArchiveView(root)),
+            archive: Arc::new(ArchiveView(store)),
             dead: Arc::new(DeadView(dead)),
             roles: vec![intake.probe()],
             registry: registry.clone(),

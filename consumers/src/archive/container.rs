@@ -6,8 +6,10 @@
 //! name give the same bytes.
 
 use super::name::FileName;
+use super::offsets::Offsets;
 use bytes::Bytes;
 use penstock::codec::wire::{put_bytes, put_long};
+use penstock::log::Offset;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// First bytes of every container file, with the format's version.
@@ -42,6 +44,13 @@ impl Codec {
             Codec::Zstandard(_) => "zstandard",
         }
     }
+
+    fn pack(&mut self, plain: &[u8]) -> std::io::Result<Vec<u8>> {
+        match self {
+            Codec::Null => Ok(plain.to_vec()),
+            Codec::Zstandard(zstd) => zstd.compress(plain),
+        }
+    }
 }
 
 /// A file that is being filled.
@@ -56,6 +65,7 @@ pub struct Container {
     block: Vec<u8>,
     in_block: i64,
     records: u64,
+    offsets: Offsets,
 }
 
 /// A whole file, ready to be written.
@@ -91,11 +101,16 @@ impl Container {
     pub fn new(name: FileName, schema_json: &'static str) -> Container {
         let path = name.to_string();
         let sync = xxh3_128(path.as_bytes()).to_le_bytes();
-        Container { name, path, schema_json, sync, blocks: Vec::new(), block: Vec::new(), in_block: 0, records: 0 }
+        let offsets = Offsets::from(name.range.from);
+        let (blocks, block) = (Vec::new(), Vec::new());
+        Container { name, path, schema_json, sync, blocks, block, in_block: 0, records: 0, offsets }
     }
 
-    /// Appends one record. Errors: when the codec fails, which only a lack of memory can cause.
-    pub fn push(&mut self, datum: &[u8], codec: &mut Codec) -> std::io::Result<()> {
+    /// Appends the record of `offset`, which is above those before it.
+    ///
+    /// Errors: when the codec fails, which only a lack of memory can cause.
+    pub fn push(&mut self, offset: Offset, datum: &[u8], codec: &mut Codec) -> std::io::Result<()> {
+        self.offsets.push(offset);
         self.block.extend_from_slice(datum);
         self.in_block += 1;
         self.records += 1;
@@ -117,26 +132,29 @@ impl Container {
         Ok(())
     }
 
-    /// Closes the last block and writes the header, which tells how many records there are.
+    /// Closes the last block and writes the header, which tells how many records there are, at
+    /// which offsets, and how many all files of the range have together (`of`).
     ///
     /// Errors: as of [`push`](Self::push).
-    pub fn finish(mut self, codec: &mut Codec) -> std::io::Result<Finished> {
+    pub fn finish(mut self, of: u64, codec: &mut Codec) -> std::io::Result<Finished> {
         self.close_block(codec)?;
         let FileName { log, range, .. } = &self.name;
         let metadata = [
-            ("avro.schema", self.schema_json.to_owned()),
-            ("avro.codec", codec.name().to_owned()),
-            ("penstock.log", log.name.to_string()),
-            ("penstock.partition", log.partition.to_string()),
-            ("penstock.from", range.from.to_string()),
-            ("penstock.to", range.to.to_string()),
-            ("penstock.records", self.records.to_string()),
+            ("avro.schema", self.schema_json.as_bytes().to_vec()),
+            ("avro.codec", codec.name().into()),
+            ("penstock.log", log.name.as_bytes().to_vec()),
+            ("penstock.partition", log.partition.to_string().into()),
+            ("penstock.from", range.from.to_string().into()),
+            ("penstock.to", range.to.to_string().into()),
+            ("penstock.records", self.records.to_string().into()),
+            ("penstock.range_records", of.to_string().into()),
+            ("penstock.offsets", codec.pack(&self.offsets.finish())?),
         ];
         let mut header = MAGIC.to_vec();
         put_long(&mut header, i64::try_from(metadata.len()).unwrap_or(i64::MAX));
         for (key, value) in &metadata {
             put_bytes(&mut header, key.as_bytes());
-            put_bytes(&mut header, value.as_bytes());
+            put_bytes(&mut header, value);
         }
         put_long(&mut header, 0); // no further block of metadata
         header.extend_from_slice(&self.sync);

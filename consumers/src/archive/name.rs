@@ -25,10 +25,8 @@ pub struct FileName {
 impl fmt::Display for FileName {
     /// The path below the archive's root.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let start = Micros::from_secs(self.hour.saturating_mul(3_600)).to_utc().unwrap_or_default();
-        let folder = start.format("year=%Y/month=%m/day=%d/hour=%H");
-        let (log, Range { from, to }) = (&self.log, self.range);
-        write!(f, "{}/{folder}/{}-{}-{from}-{to}-{:016x}.avro", self.kind, log.name, log.partition, self.schema)
+        let (folder, log, Range { from, to }) = (self.folder(), &self.log, self.range);
+        write!(f, "{folder}/{}-{}-{from}-{to}-{:016x}.avro", log.name, log.partition, self.schema)
     }
 }
 
@@ -37,21 +35,46 @@ impl FileName {
     /// file has such a path. Only the exact form is taken, so that no two paths say the same.
     #[must_use]
     pub fn parse(path: &str) -> Option<FileName> {
+        let (kind, hour) = FileName::parse_folder(path)?;
+        let (rest, schema) = path.rsplit('/').next()?.strip_suffix(".avro")?.rsplit_once('-')?;
+        let schema = u64::from_str_radix(schema, 16).ok()?;
+        let (log, range) = log_name(rest)?;
+        let name = FileName { kind, hour, log, range, schema };
+        (!name.range.is_empty() && name.to_string() == path).then_some(name)
+    }
+
+    /// The type and hour of a path that lies directly in an hour's folder, whatever its file is.
+    pub(super) fn parse_folder(path: &str) -> Option<(String, i64)> {
         let mut parts = path.split('/');
         let kind = parts.next()?.to_owned();
         let mut part = |key: &str| parts.next()?.strip_prefix(key)?.strip_prefix('=')?.parse::<u32>().ok();
         let (year, month, day, hour) = (part("year")?, part("month")?, part("day")?, part("hour")?);
         let start = chrono::NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?.and_hms_opt(hour, 0, 0)?;
-        let mut fields = parts.next()?.strip_suffix(".avro")?.rsplitn(5, '-');
-        let schema = u64::from_str_radix(fields.next()?, 16).ok()?;
-        let to = fields.next()?.parse().ok()?;
-        let from = fields.next()?.parse().ok()?;
-        let partition = fields.next()?.parse().ok()?;
-        let log = LogId { name: fields.next()?.into(), partition };
         let hour = start.and_utc().timestamp().div_euclid(3_600);
-        let name = FileName { kind, hour, log, range: Range { from, to }, schema };
-        (!name.range.is_empty() && name.to_string() == path).then_some(name)
+        let file = path.strip_prefix(&hour_folder(&kind, hour))?.strip_prefix('/')?;
+        (!file.contains('/')).then_some((kind, hour))
     }
+
+    /// The folder of its hour.
+    #[must_use]
+    pub fn folder(&self) -> String {
+        hour_folder(&self.kind, self.hour)
+    }
+}
+
+/// The folder of a type's hour, below the archive's root.
+pub(super) fn hour_folder(kind: &str, hour: i64) -> String {
+    let start = Micros::from_secs(hour.saturating_mul(3_600)).to_utc().unwrap_or_default();
+    format!("{kind}/{}", start.format("year=%Y/month=%m/day=%d/hour=%H"))
+}
+
+/// Reads `{log}-{partition}-{from}-{to}`.
+pub(super) fn log_name(text: &str) -> Option<(LogId, Range)> {
+    let mut fields = text.rsplitn(4, '-');
+    let to = fields.next()?.parse().ok()?;
+    let from = fields.next()?.parse().ok()?;
+    let partition = fields.next()?.parse().ok()?;
+    Some((LogId { name: fields.next()?.into(), partition }, Range { from, to }))
 }
 
 #[cfg(test)]

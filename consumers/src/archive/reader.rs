@@ -4,16 +4,18 @@
 //! whatever its size. Everything is bounded: a file may be cut, foreign or hostile.
 
 use super::container::{MAGIC, SYNC};
+use super::store::StoreError;
 use penstock::codec::wire::{Cursor, WireError};
 use std::fs::File;
 use std::io;
 
-/// Longest header that is read, in bytes; ours are about 4 KiB, nearly all of it the schema.
-const HEADER_MAX: usize = 1 << 20;
+/// Longest header that is read, in bytes; ours are the schema of about 4 KiB and, of large files
+/// with mixed offsets, some hundred KiB that list them.
+pub(super) const HEADER_MAX: usize = 16 << 20;
 /// Most entries of metadata.
 const ENTRIES_MAX: u64 = 64;
 /// What is read of a header at first.
-const HEADER_FIRST: usize = 8 << 10;
+pub(super) const HEADER_FIRST: usize = 32 << 10;
 /// Two longs of at most ten bytes.
 const BLOCK_HEAD: usize = 20;
 
@@ -63,6 +65,9 @@ pub enum ReadError {
     /// The operating system refused.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// The store refused, or did not answer.
+    #[error(transparent)]
+    Store(#[from] Box<StoreError>),
     /// A value that ends early, or is none.
     #[error("not a whole Avro container file: {0}")]
     Wire(#[from] WireError),
@@ -77,6 +82,12 @@ pub enum ReadError {
         /// In the blocks.
         found: u64,
     },
+}
+
+impl From<StoreError> for ReadError {
+    fn from(error: StoreError) -> ReadError {
+        ReadError::Store(Box::new(error))
+    }
 }
 
 /// What a file's header says.
@@ -156,7 +167,7 @@ pub fn header<R: ReadAt + ?Sized>(file: &R) -> Result<Header, ReadError> {
         let n = file.read_at(0, &mut buffer)?;
         match parse_header(&buffer[..n]) {
             // More of the file may make it whole.
-            Err(ReadError::Wire(WireError::Short)) if n == size && size < HEADER_MAX => size = HEADER_MAX,
+            Err(ReadError::Wire(WireError::Short)) if n == size && size < HEADER_MAX => size *= 8,
             parsed => return parsed,
         }
     }
@@ -174,7 +185,7 @@ fn parse_header(buffer: &[u8]) -> Result<Header, ReadError> {
         if count == 0 {
             break;
         }
-        if metadata.len() as u64 + count > ENTRIES_MAX {
+        if (metadata.len() as u64).saturating_add(count) > ENTRIES_MAX {
             return Err(ReadError::Format("its metadata has too many entries"));
         }
         for _ in 0..count {

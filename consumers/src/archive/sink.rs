@@ -1,6 +1,7 @@
 //! Groups a range by type, hour and schema, and writes one file a group.
 
 use super::container::{Codec, Container, Finished};
+use super::marks;
 use super::name::FileName;
 use super::store::ArchiveStore;
 use hashbrown::HashMap;
@@ -16,6 +17,8 @@ pub struct ArchiveSink {
     store: ArchiveStore,
     codec: Codec,
     settings: ArchiveSettings,
+    /// Whether the partition is known to be marked as one that has files here.
+    marked: bool,
 }
 
 /// The files of a range.
@@ -35,7 +38,7 @@ impl ArchiveBatch {
 impl ArchiveSink {
     /// A sink for one partition. Errors: when zstd cannot allocate its context.
     pub fn new(store: ArchiveStore, settings: &ArchiveSettings) -> std::io::Result<Self> {
-        Ok(ArchiveSink { store, codec: Codec::new(settings.zstd_level)?, settings: settings.clone() })
+        Ok(ArchiveSink { store, codec: Codec::new(settings.zstd_level)?, settings: settings.clone(), marked: false })
     }
 
     /// When its ranges are closed. The age leaves time to write, so that a file is there
@@ -50,6 +53,14 @@ impl ArchiveSink {
             idle: Duration::from_secs(1).min(settings.max_age),
             end: None,
         }
+    }
+
+    /// Whether nothing of `log` was ever written here, not even a file that is gone since.
+    ///
+    /// Errors: as of [`Sink::held`].
+    pub async fn untouched(&mut self, log: &LogId) -> Result<bool, SinkError> {
+        self.marked = self.store.length(&marks::touched(log)).await?.is_some();
+        Ok(!self.marked)
     }
 
     /// The settings it was made with.
@@ -69,6 +80,7 @@ impl ArchiveSink {
         let mut places: HashMap<(u64, i64), usize> = HashMap::new();
         // Neighbours mostly share type and hour, so the last place is tried before the table.
         let mut last: Option<((u64, i64), usize)> = None;
+        let mut good = 0u64;
         for (index, record) in records.iter().enumerate() {
             let Ok(body) = record.body else {
                 bad.push(frame::hole(index, &record));
@@ -93,9 +105,10 @@ impl ArchiveSink {
                 }),
             };
             last = Some((key, place));
-            files[place].push(frame.datum, &mut self.codec)?;
+            files[place].push(record.offset, frame.datum, &mut self.codec)?;
+            good += 1;
         }
-        files.into_iter().map(|file| file.finish(&mut self.codec)).collect()
+        files.into_iter().map(|file| file.finish(good, &mut self.codec)).collect()
     }
 }
 
@@ -121,12 +134,28 @@ impl Sink for ArchiveSink {
     /// that only depend on the range. So one that is there with its length is there; and when one
     /// is missing (or was written by a version that compressed it otherwise), all are written
     /// again, which changes nothing about those that were there.
-    async fn held(&mut self, _: &LogId, _: Range, batch: &ArchiveBatch) -> Result<Held, SinkError> {
-        let holds = self.store.holds(batch.files()?).await?;
+    async fn held(&mut self, log: &LogId, range: Range, batch: &ArchiveBatch) -> Result<Held, SinkError> {
+        let files = batch.files()?;
+        let holds = match files {
+            [] => self.store.length(&marks::blank(log, range)).await?.is_some(),
+            files => self.store.holds(files).await?,
+        };
         Ok(if holds { Held::All } else { Held::Nothing })
     }
 
-    async fn write(&mut self, _: &LogId, _: Range, batch: &ArchiveBatch, _: &Held) -> Result<(), SinkError> {
-        self.store.write(batch.files()?).await
+    /// The partition is marked before its first file, so that a lost position is noticed: see
+    /// [`untouched`](Self::untouched). A range that is poison alone leaves a mark instead of files,
+    /// so that `verify` can tell it from one that was lost.
+    async fn write(&mut self, log: &LogId, range: Range, batch: &ArchiveBatch, _: &Held) -> Result<(), SinkError> {
+        let files = batch.files()?;
+        if !self.marked {
+            self.store.create(&marks::touched(log), &[]).await?;
+            self.marked = true;
+        }
+        match files {
+            [] => self.store.publish(&marks::blank(log, range), &[]).await?,
+            files => self.store.write(files).await?,
+        }
+        Ok(())
     }
 }

@@ -1,24 +1,32 @@
-//! The archive's folder: opened once a process, swept of what a crash left, written under deadlines.
+//! The archive's store: a folder, HDFS or S3 behind one boundary, every call under a deadline.
 //!
-//! Sweeping belongs to the start of the process and to nowhere else: a write that ran into its
-//! deadline may go on in the background under the same `name#N`, and removing that from under it
-//! would let its rename take a file that a later write has just begun under this name.
+//! A name is published once and whole: a folder and HDFS write aside and rename, S3 puts on the
+//! condition that nothing is there. A range's names and bytes are a function of the range, so what
+//! is there already is compared and, when it is the same, kept.
 
 use super::container::Finished;
+use super::folder;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
-use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutPayload};
+use object_store::{Error, GetOptions, GetResultPayload, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload};
 use penstock::pipeline::SinkError;
+use penstock::settings::{ArchiveLocation, ArchiveSettings};
 use penstock::telemetry::archive::ArchiveMetrics;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Files that are written at the same time: their syncs overlap.
+/// Files of a folder that are written at the same time: their syncs overlap.
 const FILES_AT_ONCE: usize = 8;
+/// The same of a remote store, where each waits for the network (HDFS: half a second to close).
+const OBJECTS_AT_ONCE: usize = 16;
+/// Most entries of one listing, a day of one type: some hundred megabytes.
+const LISTED_MAX: usize = 2_000_000;
 
-/// Why the archive cannot be opened.
+/// Why the archive cannot be opened or read.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The folder cannot be made, read or swept.
@@ -30,140 +38,327 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
-    /// The object store refuses the folder.
-    #[error("the archive folder {path}: {source}")]
-    Store {
-        /// The folder.
-        path: PathBuf,
+    /// The store cannot be used with these settings.
+    #[error("the archive {at}: {source}")]
+    Open {
+        /// Folder or URL.
+        at: String,
         /// From the object store.
         #[source]
         source: Box<Error>,
     },
+    /// The address or an option cannot be used.
+    #[error("the archive {at}: {why}")]
+    Settings {
+        /// The URL.
+        at: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A file or a folder of the store cannot be read, written or removed.
+    #[error("the archive's {path}: {source}")]
+    Access {
+        /// Path below the archive's root.
+        path: String,
+        /// From the object store.
+        #[source]
+        source: Box<Error>,
+    },
+    /// No answer in time.
+    #[error("the archive's {path}: no answer within {timeout:?}")]
+    Timeout {
+        /// Path below the archive's root.
+        path: String,
+        /// `archive.timeout`.
+        timeout: Duration,
+    },
+    /// A folder has more files than are listed at once.
+    #[error("the archive's {path} has more than {LISTED_MAX} files")]
+    TooMany {
+        /// Path below the archive's root.
+        path: String,
+    },
 }
 
-/// The archive's folder. Cheap to clone; made once a process and shared by all partitions' sinks.
+impl StoreError {
+    /// Whether there is no such file.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, StoreError::Access { source, .. } if matches!(**source, Error::NotFound { .. }))
+    }
+}
+
+/// What an error means for the pipeline. Whether a failed write left its file does not matter: it
+/// is written again, or found there and compared.
+impl From<StoreError> for SinkError {
+    fn from(error: StoreError) -> SinkError {
+        let why = error.to_string();
+        match error {
+            StoreError::Timeout { .. } => SinkError::Unknown(why),
+            StoreError::Access { source, .. } => match *source {
+                Error::NotSupported { .. }
+                | Error::NotImplemented { .. }
+                | Error::InvalidPath { .. }
+                | Error::UnknownConfigurationKey { .. } => SinkError::Fatal(why),
+                // Among them a full disk and missing rights, which an operator can put right.
+                _ => SinkError::Retry(why),
+            },
+            _ => SinkError::Fatal(why),
+        }
+    }
+}
+
+/// How a name is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Publish {
+    /// By a rename that replaces what is there.
+    Replace,
+    /// Only when nothing is there; what is there is compared.
+    Create,
+}
+
+/// A file or an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Path below the archive's root.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// When it was written, by the store's clock.
+    pub modified: DateTime<Utc>,
+}
+
+/// The archive's store. Cheap to clone; made once a process and shared by all partitions' sinks.
 #[derive(Clone, Debug)]
 pub struct ArchiveStore {
     store: Arc<dyn ObjectStore>,
+    publish: Publish,
     timeout: Duration,
+    at: Arc<str>,
     pub(super) metrics: ArchiveMetrics,
 }
 
 impl ArchiveStore {
-    /// Opens `root`, makes it when it is not there, and removes what writes of `log` left behind
-    /// when an earlier process was killed. Each operation then takes at most `timeout`.
+    /// Opens the folder `root`, makes it when it is not there, and removes what writes of `log`
+    /// left behind when an earlier process was killed. Each operation then takes at most `timeout`.
     ///
     /// Blocks while it walks the folder: call it where that is allowed. Errors: [`StoreError`].
     pub fn open(root: &Path, log: &str, timeout: Duration, metrics: ArchiveMetrics) -> Result<Self, StoreError> {
-        let at = |path: &Path| {
-            let path = path.to_owned();
-            move |source| StoreError::Folder { path, source }
-        };
-        std::fs::create_dir_all(root).map_err(at(root))?;
-        if let Some(parent) = root.parent().filter(|p| !p.as_os_str().is_empty()) {
-            // The folder's own name must outlive a power cut as its files do.
-            std::fs::File::open(parent).and_then(|dir| dir.sync_all()).map_err(at(parent))?;
+        let store = folder::open(root)?;
+        metrics.swept.inc_by(folder::sweep(root, log)?);
+        Ok(Self::over(Arc::new(store), timeout, metrics).named(root.display().to_string()))
+    }
+
+    /// Opens what the settings name: a folder (`default_root` when they name none), HDFS or S3.
+    /// Nothing is swept; of a remote store nothing is asked yet.
+    ///
+    /// Errors: [`StoreError`], in a build without the cluster profile also for remote stores.
+    pub fn connect(
+        settings: &ArchiveSettings,
+        default_root: &Path,
+        metrics: ArchiveMetrics,
+    ) -> Result<Self, StoreError> {
+        match settings.location(default_root) {
+            ArchiveLocation::Folder(root) => {
+                let store = Arc::new(folder::open(&root)?);
+                Ok(Self::over(store, settings.timeout, metrics).named(root.display().to_string()))
+            }
+            #[cfg(feature = "cluster")]
+            ArchiveLocation::Remote(url) => {
+                let store = super::remote::open(&url, settings)?;
+                Ok(Self { publish: Publish::Create, ..Self::over(store, settings.timeout, metrics).named(url) })
+            }
+            #[cfg(not(feature = "cluster"))]
+            ArchiveLocation::Remote(url) => {
+                let why = "this build has no HDFS and no S3; it needs the feature `cluster`".to_owned();
+                Err(StoreError::Settings { at: url, why })
+            }
         }
-        let swept = sweep(root, &format!("{log}-"), 0)?;
-        metrics.swept.inc_by(swept);
-        let store = LocalFileSystem::new_with_prefix(root)
-            .map_err(|source| StoreError::Store { path: root.to_owned(), source: Box::new(source) })?;
-        Ok(Self::over(Arc::new(store.with_fsync(true)), timeout, metrics))
     }
 
     /// Over a store that is opened already: another file system, or a test's.
     #[must_use]
     pub fn over(store: Arc<dyn ObjectStore>, timeout: Duration, metrics: ArchiveMetrics) -> Self {
-        ArchiveStore { store, timeout, metrics }
+        let at = store.to_string().into();
+        ArchiveStore { store, publish: Publish::Replace, timeout, at, metrics }
+    }
+
+    fn named(mut self, at: String) -> Self {
+        self.at = at.into();
+        self
+    }
+
+    /// The same store, with names taken as S3 and HDFS do it.
+    #[cfg(test)]
+    pub(super) fn creating(mut self) -> Self {
+        self.publish = Publish::Create;
+        self
+    }
+
+    fn at_once(&self) -> usize {
+        match self.publish {
+            Publish::Replace => FILES_AT_ONCE,
+            Publish::Create => OBJECTS_AT_ONCE,
+        }
+    }
+
+    /// Where it is: a folder or a URL, for messages.
+    #[must_use]
+    pub fn at(&self) -> &str {
+        &self.at
     }
 
     /// Writes files; each appears whole, or not at all. Identical files may be there already.
     ///
-    /// Errors: [`SinkError`]; any of the files may have appeared.
-    pub(super) async fn write(&self, files: &[Finished]) -> Result<(), SinkError> {
-        stream::iter(files).map(|file| self.put(file)).buffer_unordered(FILES_AT_ONCE).try_collect().await
+    /// Errors: [`StoreError`]; any of the files may have appeared.
+    pub(super) async fn write(&self, files: &[Finished]) -> Result<(), StoreError> {
+        stream::iter(files).map(|file| self.put(file)).buffer_unordered(self.at_once()).try_collect().await
     }
 
-    async fn put(&self, file: &Finished) -> Result<(), SinkError> {
-        let path = parse(&file.path)?;
-        let payload: PutPayload = [file.header.clone(), file.blocks.clone()].into_iter().collect();
-        // The default mode replaces what is there by a rename: what is there has the same bytes.
-        self.within(&file.path, self.store.put(&path, payload)).await?;
+    async fn put(&self, file: &Finished) -> Result<(), StoreError> {
+        let parts = [file.header.clone(), file.blocks.clone()];
+        self.publish(&file.path, &parts).await?;
         self.metrics.wrote(file.len(), file.records);
         Ok(())
     }
 
+    /// Puts a file whose bytes follow from its name: what is there already is the same, or was
+    /// written by a version that compressed otherwise and is replaced.
+    pub(super) async fn publish(&self, path: &str, parts: &[Bytes]) -> Result<(), StoreError> {
+        if self.publish == Publish::Create {
+            if self.create(path, parts).await? {
+                return Ok(());
+            }
+            let there = self.read(path).await?;
+            if same(&there, parts) {
+                return Ok(());
+            }
+            tracing::warn!(path, at = %self.at, "a file of this range is there with other bytes; it is replaced");
+        }
+        self.put_as(path, parts, PutMode::Overwrite).await
+    }
+
+    /// Puts a file when there is none of this name; otherwise does nothing and says `false`.
+    pub(super) async fn create(&self, path: &str, parts: &[Bytes]) -> Result<bool, StoreError> {
+        match self.put_as(path, parts, PutMode::Create).await {
+            Ok(()) => Ok(true),
+            Err(StoreError::Access { source, .. }) if matches!(*source, Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn put_as(&self, path: &str, parts: &[Bytes], mode: PutMode) -> Result<(), StoreError> {
+        let at = parse(path)?;
+        let payload: PutPayload = parts.iter().cloned().collect();
+        self.within(path, self.store.put_opts(&at, payload, mode.into())).await.map(drop)
+    }
+
     /// Whether each of the files is there with its length.
-    pub(super) async fn holds(&self, files: &[Finished]) -> Result<bool, SinkError> {
-        let lengths = stream::iter(files).map(|file| self.length(&file.path)).buffered(FILES_AT_ONCE);
+    pub(super) async fn holds(&self, files: &[Finished]) -> Result<bool, StoreError> {
+        let lengths = stream::iter(files).map(|file| self.length(&file.path)).buffered(self.at_once());
         let lengths: Vec<Option<u64>> = lengths.try_collect().await?;
         Ok(lengths.iter().zip(files).all(|(length, file)| *length == Some(file.len() as u64)))
     }
 
-    async fn length(&self, name: &str) -> Result<Option<u64>, SinkError> {
-        let path = parse(name)?;
-        let head = async {
-            match self.store.head(&path).await {
-                Ok(meta) => Ok(Some(meta.size)),
-                Err(Error::NotFound { .. }) => Ok(None),
-                Err(error) => Err(error),
-            }
-        };
-        self.within(name, head).await
+    /// The length of a file, `None` when there is none.
+    pub(super) async fn length(&self, path: &str) -> Result<Option<u64>, StoreError> {
+        let at = parse(path)?;
+        match self.within(path, self.store.head(&at)).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
-    async fn within<T>(&self, name: &str, call: impl Future<Output = Result<T, Error>>) -> Result<T, SinkError> {
+    /// A whole file.
+    pub(super) async fn read(&self, path: &str) -> Result<Bytes, StoreError> {
+        let at = parse(path)?;
+        self.within(path, async { self.store.get(&at).await?.bytes().await }).await
+    }
+
+    /// A part of a file, as far as there is one.
+    pub(super) async fn read_part(&self, path: &str, part: std::ops::Range<u64>) -> Result<Bytes, StoreError> {
+        let at = parse(path)?;
+        self.within(path, self.store.get_range(&at, part)).await
+    }
+
+    /// The open file itself, when the store is a folder.
+    pub(super) async fn local(&self, path: &str) -> Result<Option<File>, StoreError> {
+        if self.publish == Publish::Create {
+            return Ok(None); // remote: asking would begin to fetch it
+        }
+        let at = parse(path)?;
+        let opened = self.within(path, self.store.get_opts(&at, GetOptions::default())).await?;
+        Ok(match opened.payload {
+            GetResultPayload::File(file, _) => Some(file),
+            GetResultPayload::Stream(_) => None,
+        })
+    }
+
+    /// Removes a file; one that is not there is removed.
+    pub(super) async fn remove(&self, path: &str) -> Result<(), StoreError> {
+        let at = parse(path)?;
+        match self.within(path, self.store.delete(&at)).await {
+            Err(error) if error.is_not_found() => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Folders and files directly below a folder (`""`: the root); folders without their own path
+    /// in front.
+    pub(super) async fn folder(&self, path: &str) -> Result<(Vec<String>, Vec<Found>), StoreError> {
+        let at = if path.is_empty() { None } else { Some(parse(path)?) };
+        let listed = self.within(path, self.store.list_with_delimiter(at.as_ref())).await?;
+        let folders = listed.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_owned)).collect();
+        Ok((folders, listed.objects.into_iter().map(found).collect()))
+    }
+
+    /// All files below a folder, sorted by path; each step of the listing has its deadline.
+    pub(super) async fn list(&self, path: &str) -> Result<Vec<Found>, StoreError> {
+        let at = parse(path)?;
+        let mut listing = self.store.list(Some(&at));
+        let mut files = Vec::new();
+        while let Some(meta) = self.within(path, async { listing.next().await.transpose() }).await? {
+            if files.len() == LISTED_MAX {
+                return Err(StoreError::TooMany { path: path.to_owned() });
+            }
+            files.push(found(meta));
+        }
+        files.sort_unstable_by(|a: &Found, b: &Found| a.path.cmp(&b.path));
+        Ok(files)
+    }
+
+    async fn within<T>(&self, path: &str, call: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
         match tokio::time::timeout(self.timeout, call).await {
-            Ok(result) => result.map_err(|error| classify(name, &error)),
+            Ok(result) => {
+                result.map_err(|source| StoreError::Access { path: path.to_owned(), source: Box::new(source) })
+            }
             Err(_) => {
                 self.metrics.timeouts.inc();
-                Err(SinkError::Unknown(format!("{name}: no answer within {:?}", self.timeout)))
+                Err(StoreError::Timeout { path: path.to_owned(), timeout: self.timeout })
             }
         }
     }
 }
 
-fn parse(name: &str) -> Result<ObjectPath, SinkError> {
-    ObjectPath::parse(name).map_err(|e| SinkError::Fatal(format!("{name} cannot be a path of the archive: {e}")))
+fn found(meta: object_store::ObjectMeta) -> Found {
+    Found { path: meta.location.to_string(), size: meta.size, modified: meta.last_modified }
 }
 
-/// What an error means. Whether a failed write left its file does not matter: it is written again.
-fn classify(name: &str, error: &Error) -> SinkError {
-    let why = format!("{name}: {error}");
-    match error {
-        Error::NotSupported { .. }
-        | Error::NotImplemented { .. }
-        | Error::InvalidPath { .. }
-        | Error::UnknownConfigurationKey { .. } => SinkError::Fatal(why),
-        // Among them a full disk and missing rights, which an operator can put right meanwhile.
-        _ => SinkError::Retry(why),
-    }
-}
-
-/// The root, the type, year, month, day and hour: nothing of ours lies deeper.
-const DEEPEST: u32 = 5;
-
-/// Removes the `name#N` that a killed write of this log left; symbolic links are not followed.
-fn sweep(dir: &Path, log: &str, depth: u32) -> Result<u64, StoreError> {
-    let failed = |path: &Path, source| StoreError::Folder { path: path.to_owned(), source };
-    let mut swept = 0;
-    for entry in std::fs::read_dir(dir).map_err(|e| failed(dir, e))? {
-        let entry = entry.map_err(|e| failed(dir, e))?;
-        let path = entry.path();
-        let kind = entry.file_type().map_err(|e| failed(&path, e))?;
-        if kind.is_dir() && depth < DEEPEST {
-            swept += sweep(&path, log, depth + 1)?;
-        } else if kind.is_file() && is_leftover(&entry.file_name().to_string_lossy(), log) {
-            std::fs::remove_file(&path).map_err(|e| failed(&path, e))?;
-            tracing::info!(path = %path.display(), "removed what a killed write left");
-            swept += 1;
+fn same(there: &[u8], parts: &[Bytes]) -> bool {
+    let mut rest = there;
+    for part in parts {
+        match rest.split_at_checked(part.len()) {
+            Some((begin, behind)) if begin == part => rest = behind,
+            _ => return false,
         }
     }
-    Ok(swept)
+    rest.is_empty()
 }
 
-fn is_leftover(name: &str, log: &str) -> bool {
-    let Some((file, number)) = name.rsplit_once('#') else { return false };
-    let numbered = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
-    numbered && file.starts_with(log) && file.ends_with(".avro")
+fn parse(path: &str) -> Result<ObjectPath, StoreError> {
+    ObjectPath::parse(path).map_err(|e| StoreError::Access {
+        path: path.to_owned(),
+        source: Box::new(Error::InvalidPath { source: e }),
+    })
 }

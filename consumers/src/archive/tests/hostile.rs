@@ -15,10 +15,10 @@ fn file(records: u64) -> Vec<u8> {
     let name = FileName { kind: "click".to_owned(), hour: 1, log, range: Range { from: 0, to: 9 }, schema: 1 };
     let mut codec = Codec::new(0).unwrap();
     let mut container = Container::new(name, SCHEMA);
-    for _ in 0..records {
-        container.push(&[2], &mut codec).unwrap();
+    for n in 0..records {
+        container.push(n, &[2], &mut codec).unwrap();
     }
-    let finished = container.finish(&mut codec).unwrap();
+    let finished = container.finish(records, &mut codec).unwrap();
     [&finished.header[..], &finished.blocks[..]].concat()
 }
 
