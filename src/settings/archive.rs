@@ -114,7 +114,11 @@ impl ArchiveSettings {
             }
             let known = ["file:///", "hdfs://", "s3://"].iter().any(|s| url.len() > s.len() && url.starts_with(s));
             if !known || url.contains(['?', '#', '@']) {
-                return value("archive.url", url, "must be file:///folder, hdfs://host:port/path or s3://bucket/prefix");
+                return value(
+                    "archive.url",
+                    url,
+                    "must be file:///folder, hdfs://host:port/path or s3://bucket/prefix",
+                );
             }
         }
         if !(1..=10_000_000).contains(&self.max_rows) {

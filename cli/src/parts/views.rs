@@ -34,8 +34,7 @@ impl ArchiveSource for ArchiveView {
 fn notes(census: &Census) -> Vec<String> {
     let mut notes = Vec::new();
     if census.damaged_files > 0 {
-        let some: Vec<String> =
-            census.damaged.iter().take(NAMED).map(|(path, why)| format!("{path}: {why}")).collect();
+        let some: Vec<String> = census.damaged.iter().take(NAMED).map(|(path, why)| format!("{path}: {why}")).collect();
         notes.push(format!("{} archive files are damaged: {}", census.damaged_files, some.join("; ")));
     }
     let list = |paths: &[String]| paths.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");

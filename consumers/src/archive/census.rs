@@ -165,12 +165,7 @@ impl Census {
     }
 
     /// Whether the range lies before the position of its partition.
-    fn wanted(
-        &mut self,
-        name: &FileName,
-        path: impl Fn() -> String,
-        upto: &impl Fn(&LogId) -> Option<Offset>,
-    ) -> bool {
+    fn wanted(&mut self, name: &FileName, path: impl Fn() -> String, upto: &impl Fn(&LogId) -> Option<Offset>) -> bool {
         let Some(upto) = upto(&name.log) else { return false };
         if name.range.from >= upto {
             self.ahead += 1;

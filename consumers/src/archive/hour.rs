@@ -51,7 +51,10 @@ pub(super) async fn sort(
 ) -> Result<Hour, StoreError> {
     let folder = hour_folder(kind, hour);
     for listing in 1.. {
-        let newest = listed.iter().filter_map(|f| Some((parse_manifest(f.path.rsplit('/').next()?)?, f))).max_by_key(|(g, _)| *g);
+        let newest = listed
+            .iter()
+            .filter_map(|f| Some((parse_manifest(f.path.rsplit('/').next()?)?, f)))
+            .max_by_key(|(g, _)| *g);
         let Some((_, found)) = newest else { break };
         let found = found.clone();
         let read = if found.size > MANIFEST_MAX {

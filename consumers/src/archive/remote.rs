@@ -57,8 +57,7 @@ fn s3(
     threads: Handle,
 ) -> object_store::Result<AmazonS3> {
     // Our own deadline ends a call; a few quick retries within it spare the pipeline a round.
-    let retry =
-        RetryConfig { backoff: BackoffConfig::default(), max_retries: 3, retry_timeout: timeout.mul_f32(0.5) };
+    let retry = RetryConfig { backoff: BackoffConfig::default(), max_retries: 3, retry_timeout: timeout.mul_f32(0.5) };
     let mut builder = AmazonS3Builder::from_env()
         .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), format!("{}ms", timeout.as_millis()))
         .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::ConnectTimeout), "5s")

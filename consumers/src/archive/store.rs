@@ -357,8 +357,6 @@ fn same(there: &[u8], parts: &[Bytes]) -> bool {
 }
 
 fn parse(path: &str) -> Result<ObjectPath, StoreError> {
-    ObjectPath::parse(path).map_err(|e| StoreError::Access {
-        path: path.to_owned(),
-        source: Box::new(Error::InvalidPath { source: e }),
-    })
+    ObjectPath::parse(path)
+        .map_err(|e| StoreError::Access { path: path.to_owned(), source: Box::new(Error::InvalidPath { source: e }) })
 }
