@@ -20,8 +20,14 @@ pub fn canonical_form(schema: &Schema) -> String {
 /// The fingerprint; a frame holds its bytes in little-endian order.
 #[must_use]
 pub fn fingerprint(schema: &Schema) -> u64 {
+    of_text(&canonical_form(schema))
+}
+
+/// The CRC-64-AVRO of any text.
+#[must_use]
+pub fn of_text(text: &str) -> u64 {
     // Bit by bit: it is done once a schema, so it needs no table.
-    canonical_form(schema).bytes().fold(EMPTY, |crc, byte| {
+    text.bytes().fold(EMPTY, |crc, byte| {
         let low = (0..8).fold((crc ^ u64::from(byte)) & 0xff, |low, _| (low >> 1) ^ (EMPTY & (low & 1).wrapping_neg()));
         (crc >> 8) ^ low
     })
