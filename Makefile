@@ -25,6 +25,11 @@ demo: tools engine-library ## build, start everything, simulate half a minute, r
 	cargo build --release --locked -p penstock-cli
 	@scripts/demo.sh "$(CARGO_TARGET_DIR)/release/penstock"
 
+.PHONY: demo-cluster
+demo-cluster: parts ## the same on real servers, with a process for each of two sidecars, the consumers and the panel
+	cargo build --release --locked -p penstock-cli --features cluster
+	@scripts/demo-cluster.sh "$(CARGO_TARGET_DIR)/release/penstock"
+
 .PHONY: up
 up: tools engine-library ## build and run everything in the foreground, data in ./data
 	cargo build --release --locked -p penstock-cli
@@ -35,6 +40,11 @@ test: check parts ## all tests, both profiles: checks, unit, property, real serv
 	# One feature set for all: this also builds target/debug/penstock, which the tests start.
 	cargo test --locked --workspace --features cluster --no-run
 	scripts/with-cluster.sh "$(PARTS)/test-cluster" "" cargo test --locked --workspace --features cluster --no-fail-fast
+
+.PHONY: faults
+faults: parts ## thirty rounds of each fault on real servers: kills, hangs, outages, rebalances (hours)
+	cargo test --locked --workspace --features cluster --no-run
+	PENSTOCK_ROUNDS=$${PENSTOCK_ROUNDS:-30} cargo test --locked -p penstock-tests --features cluster --test fleet_faults -- --nocapture
 
 .PHONY: test-quick
 test-quick: tools ## the tests that need no outside parts (no engine, no Python packages)
@@ -98,13 +108,13 @@ $(CHDB): parts/chdb/package-lock.json scripts/fetch-chdb.sh
 	@scripts/fetch-chdb.sh "$(PARTS)/chdb"
 
 .PHONY: python
-python: $(VENV)/.ready ## Python's fastavro, the tests' oracle for archive files
+python: $(VENV)/.ready ## Python's fastavro and PyMySQL, the tests' oracles
 
 $(VENV)/.ready: tests/oracle/requirements.txt
 	@scripts/need.sh
 	@python3 -m venv "$(VENV)" || { echo "make: python3 cannot make a virtual environment: install the package python3-venv" >&2; exit 1; }
 	@"$(PYTHON)" -m pip install --quiet --disable-pip-version-check -r tests/oracle/requirements.txt
-	@"$(PYTHON)" -c 'import fastavro' && touch $@
+	@"$(PYTHON)" -c 'import fastavro, pymysql' && touch $@
 
 $(DENY):
 	@scripts/need.sh

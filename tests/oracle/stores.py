@@ -1,23 +1,23 @@
 """Reads what the three stores hold, each with tools that are not the project's, and compares.
 
-    stores.py --events E.ndjson --catalogue C.json --clickhouse URL --ledger ledger.db --archive DIR
-              [--expected expected.json]
+    stores.py --events E.ndjson --catalogue C.json --clickhouse URL --ledger ledger.db|mysql://…
+              --archive DIR|http://…/webhdfs/v1/…|s3+http://… [--expected expected.json]
 
-ClickHouse is asked over plain HTTP, the ledger is opened with sqlite3, the archive is read with
-fastavro. Prints every difference on a line; exit 0 when there is none, 1 otherwise.
+ClickHouse is asked over plain HTTP, the ledger is opened with sqlite3 or PyMySQL, the archive is
+read with fastavro, from where it lies (sources.py). Prints every difference on a line; exit 0 when there is none, 1 otherwise.
 """
 import argparse
 import collections
 import datetime
+import io
 import json
-import pathlib
-import sqlite3
 import sys
 import urllib.parse
 import urllib.request
 
 import fastavro
 
+import sources
 import totals
 
 
@@ -48,11 +48,11 @@ def of_clickhouse(url):
 
 
 def of_ledger(path):
-    base = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    ask = sources.ledger(path)
     by_campaign = collections.defaultdict(collections.Counter)
     by_hour = collections.Counter()
     spent, events = 0, 0
-    for campaign, hour, kind, count, nanos in base.execute(
+    for campaign, hour, kind, count, nanos in ask(
             "SELECT campaign_id, hour, type, events, cost_nanos FROM ledger"):
         by_campaign[str(campaign)][kind + "s"] += count
         by_campaign[str(campaign)]["spent_nanos"] += nanos
@@ -60,7 +60,7 @@ def of_ledger(path):
         by_hour[start.strftime(f"{kind} %Y-%m-%d %H")] += count
         spent += nanos
         events += count
-    stopped = sorted({row[0] for row in base.execute(
+    stopped = sorted({row[0] for row in ask(
         "SELECT campaign_id FROM stops WHERE reason = 'total_budget'")})
     return {"events": events, "spent_nanos": spent, "by_campaign": by_campaign, "by_hour": by_hour}, stopped
 
@@ -72,19 +72,18 @@ def of_archive(root, catalogue_path):
     by_hour = collections.Counter()
     ids = collections.Counter()
     events = 0
-    for path in sorted(pathlib.Path(root).rglob("*.avro")):
-        kind = path.relative_to(root).parts[0]
-        hour = "{} {}-{}-{} {}".format(kind, *[part.split("=")[1] for part in path.relative_to(root).parts[1:5]])
-        with open(path, "rb") as file:
-            for record in fastavro.reader(file):
-                time = record["time"].astimezone(datetime.timezone.utc)
-                if time.strftime(f"{kind} %Y-%m-%d %H") != hour:
-                    print(f"archive: {path} holds an event of {time}")
-                campaign = record["campaign_id"] or tags.get(record["tag"], 0)
-                by_campaign[str(campaign)][kind + "s"] += 1
-                by_hour[hour] += 1
-                ids[bytes(record["id"])] += 1
-                events += 1
+    for parts, content in sources.archive(root):
+        kind = parts[0]
+        hour = "{} {}-{}-{} {}".format(kind, *[part.split("=")[1] for part in parts[1:5]])
+        for record in fastavro.reader(io.BytesIO(content)):
+            time = record["time"].astimezone(datetime.timezone.utc)
+            if time.strftime(f"{kind} %Y-%m-%d %H") != hour:
+                print(f"archive: {'/'.join(parts)} holds an event of {time}")
+            campaign = record["campaign_id"] or tags.get(record["tag"], 0)
+            by_campaign[str(campaign)][kind + "s"] += 1
+            by_hour[hour] += 1
+            ids[bytes(record["id"])] += 1
+            events += 1
     repeated = [i.hex() for i, n in ids.items() if n > 1]
     if repeated:
         print(f"archive: {len(repeated)} ids stand more than once, e.g. {repeated[0]}")

@@ -6,7 +6,10 @@
 
 #![allow(clippy::panic, reason = "a test ends by a panic that says what was seen")]
 
+pub mod budget;
 pub mod client;
+#[cfg(feature = "cluster")]
+pub mod fleet;
 pub mod oracle;
 
 use std::net::{SocketAddr, TcpListener};

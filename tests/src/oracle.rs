@@ -38,28 +38,30 @@ pub fn input(folder: &Path) -> Input {
 /// # Panics
 /// With every difference, or when the Python environment is not there.
 pub fn stores_equal(system: &System, input: &Input) {
+    let (ledger, archive) = (system.data.join("ledger.db"), system.data.join("archive"));
+    let clickhouse = format!("http://{}", system.engine);
+    compare(input, &clickhouse, &ledger.display().to_string(), &archive.display().to_string(), &system.log());
+}
+
+/// Holds stores against the input, wherever they are; see `oracle/stores.py` for the addresses.
+/// `logs` is shown with a failure.
+///
+/// # Panics
+/// With every difference, or when the Python environment is not there.
+pub fn compare(input: &Input, clickhouse: &str, ledger: &str, archive: &str, logs: &str) {
     let python = root().join(".parts/venv/bin/python");
     assert!(python.exists(), "{} is not there: run `make parts` first", python.display());
     let mut command = Command::new(python);
-    command
-        .arg(root().join("tests/oracle/stores.py"))
-        .arg("--events")
-        .arg(&input.events)
-        .arg("--catalogue")
-        .arg(&input.catalogue)
-        .arg("--clickhouse")
-        .arg(format!("http://{}", system.engine))
-        .arg("--ledger")
-        .arg(system.data.join("ledger.db"))
-        .arg("--archive")
-        .arg(system.data.join("archive"));
+    command.arg(root().join("tests/oracle/stores.py"));
+    command.arg("--events").arg(&input.events).arg("--catalogue").arg(&input.catalogue);
+    command.args(["--clickhouse", clickhouse, "--ledger", ledger, "--archive", archive]);
     if let Some(expected) = &input.expected {
         command.arg("--expected").arg(expected);
     }
     let output = command.output().expect("python runs");
     assert!(
         output.status.success(),
-        "the stores differ from the input:\n{}{}",
+        "the stores differ from the input:\n{}{}\n{logs}",
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );

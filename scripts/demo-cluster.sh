@@ -1,0 +1,144 @@
+#!/usr/bin/env bash
+# The main job on real servers, a process for each role: Kafka, MariaDB, HDFS, registry and the
+# ClickHouse engine up, two sidecars, three consumers and the panel, load, reconcile, everything down.
+# usage: demo-cluster.sh PENSTOCK_BINARY      (called by `make demo-cluster`)
+set -euo pipefail
+penstock=$1
+here=$(cd "$(dirname "$0")/.." && pwd)
+data=$here/data/demo-cluster
+rate=${DEMO_RATE:-2000}
+seconds=${DEMO_SECONDS:-20}
+export PENSTOCK_BINARY=$penstock
+
+say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+
+names=()
+pids=()
+stop_roles() {
+  local pid
+  for pid in "${pids[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
+  for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
+  pids=()
+}
+finish() {
+  trap '' INT TERM
+  stop_roles
+  "$here/scripts/cluster" down "$data/servers" --now
+}
+
+"$here/scripts/cluster" down "$data/servers" --now
+rm -rf "$data"
+mkdir -p "$data"
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+say "real servers: Kafka (three brokers), MariaDB, HDFS, schema registry, ClickHouse engine"
+"$here/scripts/cluster" up "$data/servers" kafka mariadb hdfs registry engine
+# shellcheck source=/dev/null
+. "$data/servers/env"
+server=${PENSTOCK_TEST_MARIADB#mysql://root@}
+mariadb --no-defaults --protocol=tcp --host="${server%%:*}" --port="${server##*:}" --user=root --skip-ssl \
+  --execute 'CREATE DATABASE penstock'
+
+# Ports of the roles: free ones, kept for this run.
+touch "$data/ports"
+roles=(panel sidecar-1 sidecar-2 statistics balances archive)
+python3 "$here/scripts/cluster.d/ports.py" "$data/ports" "${roles[@]}"
+address() { echo "127.0.0.1:$(sed -n "s/^$1=//p" "$data/ports")"; }
+quoted() { local IFS=,; printf '"%s"' "${1//,/\", \"}"; }
+
+cat >"$data/cluster.toml" <<TOML
+[kafka]
+brokers = [$(quoted "$PENSTOCK_TEST_KAFKA")]
+
+[registry]
+urls = ["$PENSTOCK_TEST_REGISTRY"]
+
+[ledger]
+url = "$PENSTOCK_TEST_MARIADB/penstock"
+
+[statistics]
+urls = ["$PENSTOCK_TEST_CLICKHOUSE"]
+user = "penstock"
+password = { file = "$PENSTOCK_TEST_PASSWORD_FILE" }
+
+[archive]
+url = "$PENSTOCK_TEST_HDFS/penstock"
+max_age = "2s"
+
+[panel]
+roles = ["http://$(address sidecar-1)", "http://$(address sidecar-2)", "http://$(address statistics)", "http://$(address balances)", "http://$(address archive)"]
+TOML
+
+# role NAME ARGUMENT…: starts a process of its own; its log is data/demo-cluster/NAME.log
+role() {
+  local name=$1
+  shift
+  "$penstock" "$@" --config "$data/cluster.toml" --data "$data/$name" --listen "$(address "$name")" >"$data/$name.log" 2>&1 &
+  pids+=($!)
+  names+=("$name")
+}
+ready() {
+  local name i
+  for name; do
+    for ((i = 0; i < 900; i++)); do
+      if curl -fsS -o /dev/null "http://$(address "$name")/readyz" 2>/dev/null; then continue 2; fi
+      sleep 0.1
+    done
+    echo "$name is not ready: $(curl -sS "http://$(address "$name")/readyz" 2>&1 || true)" >&2
+    tail -n 20 "$data/$name.log" >&2
+    exit 1
+  done
+}
+
+say "topics"
+"$penstock" topics apply --yes --config "$data/cluster.toml"
+
+say "the panel, and a made-up catalogue: 100 campaigns, 1000 tags"
+export PENSTOCK_PANEL=http://$(address panel)
+role panel panel
+ready panel
+"$penstock" seed --campaigns 100 --tags 1000
+
+say "two sidecars and a consumer for each of statistics, balances, archive"
+role sidecar-1 sidecar
+role sidecar-2 sidecar
+role statistics consume statistics
+role balances consume balances
+role archive consume archive
+ready "${names[@]}"
+
+say "the publisher simulator on both sidecars: twice $rate events a second for $seconds s"
+PENSTOCK_SIDECAR=http://$(address sidecar-1) "$penstock" simulate --rate "$rate" --duration "${seconds}s" >"$data/simulate-1.log" 2>&1 &
+other=$!
+PENSTOCK_SIDECAR=http://$(address sidecar-2) "$penstock" simulate --rate "$rate" --duration "${seconds}s"
+wait "$other" || { tail -n 20 "$data/simulate-1.log" >&2; exit 1; }
+tail -n 3 "$data/simulate-1.log"
+
+say "waiting until all is taken in, and comparing acknowledged, archived, counted and charged"
+"$penstock" reconcile --wait 120s
+
+say "counts per type, from ClickHouse"
+curl -fsS "$PENSTOCK_TEST_CLICKHOUSE/" --data-binary \
+  "SELECT type, count() AS events, sum(cost_nanos) / 1e9 AS cost FROM penstock.events GROUP BY type ORDER BY events DESC FORMAT PrettyCompactMonoBlock"
+
+say "the roles, their lag, and the campaigns that were stopped"
+"$penstock" status
+
+say "draining and stopping"
+for i in "${!pids[@]}"; do kill -TERM "${pids[$i]}"; done
+for i in "${!pids[@]}"; do
+  wait "${pids[$i]}" || { echo "${names[$i]} ended badly, see $data/${names[$i]}.log" >&2; exit 1; }
+done
+pids=()
+"$here/scripts/cluster" down "$data/servers"
+trap - EXIT
+
+cat <<TEXT
+
+All of it stopped again; nothing is left running. To look further:
+  $data/cluster.toml       the configuration of all roles
+  config/cluster.toml      every key, explained
+  make cluster             the servers alone, their addresses in .parts/cluster/env
+  docs/operations.md
+TEXT

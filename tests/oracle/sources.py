@@ -1,0 +1,81 @@
+"""Where the stores' contents come from: a ledger by its address, an archive's files by theirs.
+
+Nothing here is the project's code: sqlite3, PyMySQL, and plain HTTP to WebHDFS and S3.
+"""
+import json
+import pathlib
+import urllib.parse
+import urllib.request
+import xml.etree.ElementTree
+
+
+def ledger(where):
+    """A function from SQL to rows; `where` is a SQLite file or mysql://user@host:port/base."""
+    if where.startswith("mysql://"):
+        import pymysql
+
+        at = urllib.parse.urlsplit(where)
+        base = pymysql.connect(host=at.hostname, port=at.port, user=at.username, password=at.password or "",
+                               database=at.path.strip("/"), connect_timeout=10, read_timeout=60)
+
+        def ask(sql):
+            with base.cursor() as cursor:
+                cursor.execute(sql)
+                # Sums are Decimal, names of types bytes where the collation is binary.
+                return [tuple(plain(value) for value in row) for row in cursor.fetchall()]
+
+        return ask
+    import sqlite3
+
+    return sqlite3.connect(f"file:{where}?mode=ro", uri=True).execute
+
+
+def plain(value):
+    if isinstance(value, bytes):
+        return value.decode()
+    return value if value is None or isinstance(value, str) else int(value)
+
+
+def archive(where):
+    """Pairs of relative path parts and content of every Avro file below a folder,
+    webhdfs http://host:port/webhdfs/v1/path, or s3+http://host:port/bucket/prefix."""
+    if where.startswith("s3+"):
+        files = of_s3(where.removeprefix("s3+"))
+    elif where.startswith("http"):
+        files = of_webhdfs(where.rstrip("/"), ())
+    else:
+        files = ((path.relative_to(where).parts, path.read_bytes()) for path in sorted(pathlib.Path(where).rglob("*.avro")))
+    # What is still being written or was left by a crash begins with a dot or an underscore.
+    return ((parts, content) for parts, content in files if not any(part[0] in "._" for part in parts))
+
+
+def fetch(url):
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        return answer.read()
+
+
+def of_webhdfs(url, below):
+    listed = json.loads(fetch(url + "/" + "/".join(map(urllib.parse.quote, below)) + "?op=LISTSTATUS"))
+    for entry in sorted(listed["FileStatuses"]["FileStatus"], key=lambda e: e["pathSuffix"]):
+        path = below + (entry["pathSuffix"],)
+        if entry["type"] == "DIRECTORY":
+            yield from of_webhdfs(url, path)
+        elif path[-1].endswith(".avro"):
+            yield path, fetch(url + "/" + "/".join(map(urllib.parse.quote, path)) + "?op=OPEN")
+
+
+def of_s3(url):
+    at = urllib.parse.urlsplit(url)
+    bucket, _, prefix = at.path.strip("/").partition("/")
+    prefix = prefix.rstrip("/") + "/" if prefix else ""
+    root, after = f"{at.scheme}://{at.netloc}/{bucket}", ""
+    while True:
+        page = xml.etree.ElementTree.fromstring(fetch(
+            f"{root}?list-type=2&" + urllib.parse.urlencode({"prefix": prefix, "start-after": after})))
+        keys = [e.text for e in page.iter() if e.tag.split("}")[-1] == "Key"]
+        for key in keys:
+            if key.endswith(".avro"):
+                yield tuple(key.removeprefix(prefix).split("/")), fetch(root + "/" + urllib.parse.quote(key))
+        if not keys:
+            return
+        after = keys[-1]
