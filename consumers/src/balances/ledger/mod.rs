@@ -1,3 +1,28 @@
 //! Databases that hold the ledger: one folder each, all behind [`penstock::ledger::Ledger`].
+//!
+//! What does not depend on the database stands beside the folders: rules (`checks`), rows to be
+//! written (`posted`), rows that were read (`found`), and how many rows become one parameter
+//! (`rows`). The SQL and the locks are each database's own.
 
+mod checks;
+mod found;
+mod posted;
+mod rows;
 pub mod sqlite;
+
+use penstock::ledger::LedgerError;
+
+/// An integer of the database that has to fit a smaller type.
+fn fit<T: TryFrom<i64>>(n: i64, what: &'static str) -> Result<T, LedgerError> {
+    T::try_from(n).map_err(|_| LedgerError::Fatal(format!("{what} = {n} is out of its bounds")))
+}
+
+/// An unsigned number on its way into the database.
+fn signed(n: u64, what: &'static str) -> Result<i64, LedgerError> {
+    i64::try_from(n).map_err(|_| LedgerError::Refused(format!("{what} = {n} does not fit 64 bits with a sign")))
+}
+
+/// Nanos of a fold on their way into a row.
+fn part(nanos: i128) -> Result<i64, LedgerError> {
+    i64::try_from(nanos).map_err(|_| LedgerError::Fatal(format!("{nanos} nanos of a day fit no row")))
+}

@@ -1,22 +1,22 @@
 //! Adjustments: money given back or taken later, append-only.
 
 use super::settle::{accounts, settle, settle_balances};
-use super::{SqliteLedger, begin, control, failed, fit};
-use penstock::ledger::{Adjustment, AdjustmentKind, Change, LedgerError, NewAdjustment};
+use super::{SqliteLedger, begin, control, failed};
+use crate::balances::ledger::checks;
+use crate::balances::ledger::found::{self, AdjustmentRow};
+use penstock::ledger::{Adjustment, Change, LedgerError, NewAdjustment};
 use penstock::pricing::CampaignId;
 use penstock::time::Micros;
 use sqlx::SqliteConnection;
 use std::collections::BTreeSet;
-
-const MAX_KEY_BYTES: usize = 200;
 
 pub(super) async fn adjust(
     ledger: &SqliteLedger,
     new: &NewAdjustment,
     change: &Change,
 ) -> Result<Adjustment, LedgerError> {
-    control::check(change)?;
-    check(new)?;
+    checks::change(change)?;
+    checks::adjustment(new)?;
     let now = ledger.now();
     let mut writer = ledger.writer().await;
     let mut tx = begin(&mut writer).await?;
@@ -44,7 +44,7 @@ pub(super) async fn adjust(
     settle_balances(&mut tx, &BTreeSet::from([account.advertiser]), now).await?;
     let made =
         by_key(&mut tx, &new.key).await?.ok_or_else(|| LedgerError::Fatal("the adjustment is not there".into()))?;
-    let after = serde_json::to_string(&made).map_err(|e| LedgerError::Fatal(e.to_string()))?;
+    let after = found::json(&made)?;
     control::audit(&mut tx, now, change, "adjust", &format!("campaign {id}"), "null", &after).await?;
     tx.commit().await.map_err(failed)?;
     ledger.ring();
@@ -108,30 +108,15 @@ async fn write(
     Ok(())
 }
 
-fn check(new: &NewAdjustment) -> Result<(), LedgerError> {
-    if new.key.is_empty() || new.key.len() > MAX_KEY_BYTES {
-        return Err(LedgerError::Refused(format!("the key of an adjustment takes 1 to {MAX_KEY_BYTES} bytes")));
-    }
-    if new.amount_nanos == 0 {
-        return Err(LedgerError::Refused("an adjustment of 0 changes nothing".into()));
-    }
-    if new.kind != AdjustmentKind::Correction && new.amount_nanos > 0 {
-        return Err(LedgerError::Refused(format!("a {} gives money back: its amount is below 0", new.kind.name())));
-    }
-    Ok(())
-}
-
-type Row = (i64, String, i64, String, i64, Option<String>, i64, String, String);
-
 async fn by_key(tx: &mut SqliteConnection, key: &str) -> Result<Option<Adjustment>, LedgerError> {
-    let row: Option<Row> = sqlx::query_as(
+    let row: Option<AdjustmentRow> = sqlx::query_as(
         "SELECT id, key, campaign_id, kind, amount_nanos, day, at, who, why FROM adjustments WHERE key = ?1",
     )
     .bind(key)
     .fetch_optional(tx)
     .await
     .map_err(failed)?;
-    row.map(adjustment).transpose()
+    row.map(found::adjustment).transpose()
 }
 
 pub(super) async fn list(
@@ -139,7 +124,7 @@ pub(super) async fn list(
     id: CampaignId,
     limit: u32,
 ) -> Result<Vec<Adjustment>, LedgerError> {
-    let rows: Vec<Row> = sqlx::query_as(
+    let rows: Vec<AdjustmentRow> = sqlx::query_as(
         "SELECT id, key, campaign_id, kind, amount_nanos, day, at, who, why FROM adjustments
          WHERE campaign_id = ?1 ORDER BY id DESC LIMIT ?2",
     )
@@ -148,22 +133,5 @@ pub(super) async fn list(
     .fetch_all(tx)
     .await
     .map_err(failed)?;
-    rows.into_iter().map(adjustment).collect()
-}
-
-fn adjustment(row: Row) -> Result<Adjustment, LedgerError> {
-    let (id, key, campaign, kind, amount_nanos, day, at, who, why) = row;
-    let unreadable = |what: &str| LedgerError::Fatal(format!("adjustment {id}: the {what} is unreadable"));
-    Ok(Adjustment {
-        id: fit(id, "adjustment id")?,
-        made: NewAdjustment {
-            campaign_id: fit(campaign, "campaign id")?,
-            kind: AdjustmentKind::from_name(&kind).ok_or_else(|| unreadable("kind"))?,
-            amount_nanos,
-            day: day.map(|d| d.parse()).transpose().map_err(|_| unreadable("day"))?,
-            key,
-        },
-        at: Micros(at),
-        change: Change { who, why },
-    })
+    rows.into_iter().map(found::adjustment).collect()
 }

@@ -1,26 +1,17 @@
 //! Books a range: compare-and-set of the position, then rows in one global order, one COMMIT.
 
-use super::rows::{Cell, Rows, hexes};
-use super::settle::{Accounts, SELF, accounts, add_stop, announce, announce_advertiser, reached_note};
-use super::{SqliteLedger, begin, control, failed, fit, signed};
+use super::settle::{Accounts, Told, accounts, add_stop, announce, exhaust};
+use super::{SqliteLedger, begin, control, failed, fit, run, signed};
+use crate::balances::ledger::checks::{self, SELF, reached_note};
+use crate::balances::ledger::posted::{self, SKIPPED};
+use crate::balances::ledger::rows::{Rows, hexes};
 use hashbrown::HashSet;
-use penstock::ledger::{
-    AdvertiserId, Applied, Batch, Change, LedgerError, Outcome, Posting, Reason, Sums, Tally, post,
-};
+use penstock::ledger::{AdvertiserId, Applied, Batch, Change, LedgerError, Outcome, Posting, Sums, Tally, post};
 use penstock::log::{LogId, Offset, Range};
 use penstock::pricing::CampaignId;
 use penstock::time::Micros;
 use sqlx::SqliteConnection;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The type under which `ranges` counts records that became dead letters.
-pub(super) const DEAD: &str = "(dead)";
-/// The type under which `ranges` counts offsets that retention had taken.
-pub(super) const SKIPPED: &str = "(skipped)";
-
-/// Totals that nothing bounds are kept as a rest below this and a carry.
-pub(super) const E18: i128 = 1_000_000_000_000_000_000;
-const DAY_MICROS: i64 = 86_400_000_000;
 
 pub(super) async fn position(ledger: &SqliteLedger, log: &LogId) -> Result<Option<Offset>, LedgerError> {
     let mut tx = ledger.read().await?;
@@ -155,62 +146,41 @@ async fn move_position(tx: &mut SqliteConnection, log: &LogId, next: Offset, now
 }
 
 async fn write_accounts(tx: &mut SqliteConnection, posting: &Posting) -> Result<(), LedgerError> {
-    let mut rows = Rows::default();
-    for (id, nanos) in &posting.advertisers {
-        rows.push([(*id).into(), (*nanos).into()]);
-    }
     run(
         tx,
         "UPDATE advertisers SET spent_nanos = spent_nanos + j.value ->> 1 FROM json_each(?1) j
          WHERE advertisers.id = j.value ->> 0",
-        rows,
+        posted::advertisers(posting),
     )
     .await?;
-    let mut rows = Rows::default();
-    for (id, nanos) in &posting.campaigns {
-        rows.push([(*id).into(), (*nanos).into()]);
-    }
     run(
         tx,
         "UPDATE campaigns SET charged_nanos = charged_nanos + j.value ->> 1 FROM json_each(?1) j
          WHERE campaigns.id = j.value ->> 0",
-        rows,
+        posted::campaigns(posting),
     )
     .await
 }
 
 async fn write_history(tx: &mut SqliteConnection, posting: &Posting) -> Result<(), LedgerError> {
-    let mut rows = Rows::default();
-    for ((id, day), (events, nanos)) in &posting.days {
-        rows.push([(*id).into(), day.to_string().as_str().into(), count(*events)?, (*nanos).into()]);
-    }
     run(
         tx,
         "INSERT INTO campaign_days (campaign_id, day, events, charged_nanos)
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?1) WHERE true
          ON CONFLICT (campaign_id, day) DO UPDATE SET
          events = events + excluded.events, charged_nanos = charged_nanos + excluded.charged_nanos",
-        rows,
+        posted::days(posting)?,
     )
     .await?;
-    let mut rows = Rows::default();
-    for ((id, hour, kind), (events, nanos)) in &posting.hours {
-        rows.push([(*id).into(), (*hour).into(), (*kind).into(), count(*events)?, (*nanos).into()]);
-    }
     run(
         tx,
         "INSERT INTO ledger (campaign_id, hour, type, events, cost_nanos)
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?1) WHERE true
          ON CONFLICT (campaign_id, hour, type) DO UPDATE SET
          events = events + excluded.events, cost_nanos = cost_nanos + excluded.cost_nanos",
-        rows,
+        posted::hours(posting)?,
     )
     .await?;
-    let mut rows = Rows::default();
-    for (id, kpis) in &posting.kpis {
-        let [visits, impressions] = [count(kpis.visits)?, count(kpis.impressions)?];
-        rows.push([(*id).into(), visits, impressions, count(kpis.clicks)?, count(kpis.conversions)?]);
-    }
     run(
         tx,
         "INSERT INTO campaign_kpis (campaign_id, visits, impressions, clicks, conversions, sequence)
@@ -219,28 +189,12 @@ async fn write_history(tx: &mut SqliteConnection, posting: &Posting) -> Result<(
          visits = visits + excluded.visits, impressions = impressions + excluded.impressions,
          clicks = clicks + excluded.clicks, conversions = conversions + excluded.conversions,
          sequence = sequence + 1",
-        rows,
+        posted::kpis(posting)?,
     )
     .await
 }
 
 async fn write_totals(tx: &mut SqliteConnection, position: i64, posting: &Posting) -> Result<(), LedgerError> {
-    let mut rows = Rows::default();
-    for ((id, kind), sums) in &posting.totals {
-        rows.push([
-            position.into(),
-            (*id).into(),
-            (*kind).into(),
-            count(sums.charged.events)?,
-            nanos(sums.charged.nanos)?,
-            count(sums.duplicate.events)?,
-            nanos(sums.duplicate.nanos % E18)?,
-            nanos(sums.duplicate.nanos / E18)?,
-            count(sums.unattributed.events)?,
-            nanos(sums.unattributed.nanos % E18)?,
-            nanos(sums.unattributed.nanos / E18)?,
-        ]);
-    }
     // Both rests are below 10¹⁸, so their sum fits and one carry is all that can come of it.
     run(
         tx,
@@ -260,22 +214,15 @@ async fn write_totals(tx: &mut SqliteConnection, position: i64, posting: &Postin
             unattributed_e18 = unattributed_e18 + excluded.unattributed_e18
                 + (unattributed_nanos + excluded.unattributed_nanos) / 1000000000000000000,
             unattributed_nanos = (unattributed_nanos + excluded.unattributed_nanos) % 1000000000000000000",
-        rows,
+        posted::totals(position, posting)?,
     )
     .await
 }
 
 async fn write_charges(tx: &mut SqliteConnection, batch: &Batch, posting: &Posting) -> Result<(), LedgerError> {
-    let mut by_key: BTreeMap<(&str, i64), Vec<&[u8; 16]>> = BTreeMap::new();
-    for i in &posting.charges {
-        let unique = &batch.uniques[*i];
-        by_key.entry((unique.kind, unique.received.0.div_euclid(DAY_MICROS))).or_default().push(&unique.id);
-    }
-    for ((kind, day), mut ids) in by_key {
-        // Ascending ids touch every page of the index once.
-        ids.sort_unstable();
+    for ((kind, day), indices) in posted::by_kind_and_day(batch, posting.charges.iter().copied()) {
         sqlx::query("INSERT INTO charges (id, type, received_day) SELECT unhex(value), ?2, ?3 FROM json_each(?1)")
-            .bind(hexes(ids))
+            .bind(hexes(indices.iter().map(|i| &batch.uniques[*i].id)))
             .bind(kind)
             .bind(day)
             .execute(&mut *tx)
@@ -293,30 +240,6 @@ async fn write_ranges(
     posting: &Posting,
     now: Micros,
 ) -> Result<(), LedgerError> {
-    let (from, to) = (signed(range.from, "offset")?, signed(range.to, "offset")?);
-    let mut rows = Rows::default();
-    let dead =
-        (poison > 0).then_some((DEAD, Sums { unattributed: Tally { events: poison, nanos: 0 }, ..Sums::default() }));
-    for (kind, sums) in dead.iter().map(|(kind, sums)| (kind, sums)).chain(posting.by_kind.iter()) {
-        let booked = *kind != DEAD;
-        rows.push([
-            position.into(),
-            from.into(),
-            to.into(),
-            (*kind).into(),
-            count(sums.all().events)?,
-            count(sums.charged.events)?,
-            nanos(sums.charged.nanos % E18)?,
-            nanos(sums.charged.nanos / E18)?,
-            count(sums.duplicate.events)?,
-            nanos(sums.duplicate.nanos % E18)?,
-            nanos(sums.duplicate.nanos / E18)?,
-            count(if booked { sums.unattributed.events } else { 0 })?,
-            nanos(sums.unattributed.nanos % E18)?,
-            nanos(sums.unattributed.nanos / E18)?,
-            now.0.into(),
-        ]);
-    }
     run(
         tx,
         "INSERT INTO ranges (position_id, from_offset, to_offset, type, events,
@@ -325,7 +248,7 @@ async fn write_ranges(
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
             value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12, value ->> 13,
             value ->> 14 FROM json_each(?1)",
-        rows,
+        posted::ranges(position, range, poison, posting, now)?,
     )
     .await
 }
@@ -338,16 +261,9 @@ async fn write_stops(
     now: Micros,
 ) -> Result<(), LedgerError> {
     for id in &posting.exhausted {
-        sqlx::query("INSERT INTO stops (advertiser_id, reason, since, who, note) VALUES (?1, 'balance', ?2, ?3, ?4)")
-            .bind(id)
-            .bind(now.0)
-            .bind(SELF)
-            .bind(reached_note(Reason::Balance))
-            .execute(&mut *tx)
-            .await
-            .map_err(failed)?;
+        exhaust(tx, *id, now).await?;
         let cause = batch.received.iter().filter(|(c, _)| payer(c) == Some(*id)).map(|(_, t)| *t).min();
-        announce_advertiser(tx, *id, cause, now).await?;
+        announce(tx, Told::Advertiser(*id), cause, now).await?;
     }
     for (id, reason, _) in &posting.stops {
         add_stop(tx, *id, *reason, now, SELF, reached_note(*reason)).await?;
@@ -355,13 +271,13 @@ async fn write_stops(
     let announced: BTreeSet<CampaignId> = posting.stops.iter().map(|(id, ..)| *id).collect();
     for id in announced {
         let cause = batch.received.iter().find(|(c, _)| *c == id).map(|(_, t)| *t);
-        announce(tx, id, cause, now).await?;
+        announce(tx, Told::Campaign(id), cause, now).await?;
     }
     Ok(())
 }
 
 pub(super) async fn skip(ledger: &SqliteLedger, log: &LogId, gap: Range, change: &Change) -> Result<(), LedgerError> {
-    control::check(change)?;
+    checks::change(change)?;
     let now = ledger.now();
     let mut writer = ledger.writer().await;
     let mut tx = begin(&mut writer).await?;
@@ -375,7 +291,14 @@ pub(super) async fn skip(ledger: &SqliteLedger, log: &LogId, gap: Range, change:
     let position = move_position(&mut tx, log, gap.to, now).await?;
     let mut rows = Rows::default();
     let (from, to) = (signed(gap.from, "offset")?, signed(gap.to, "offset")?);
-    rows.push([position.into(), from.into(), to.into(), SKIPPED.into(), count(gap.len())?, now.0.into()]);
+    rows.push([
+        position.into(),
+        from.into(),
+        to.into(),
+        SKIPPED.into(),
+        signed(gap.len(), "a count")?.into(),
+        now.0.into(),
+    ]);
     run(
         &mut tx,
         "INSERT INTO ranges (position_id, from_offset, to_offset, type, events, written_at)
@@ -386,22 +309,4 @@ pub(super) async fn skip(ledger: &SqliteLedger, log: &LogId, gap: Range, change:
     let after = serde_json::json!({ "from": gap.from, "to": gap.to });
     control::audit(&mut tx, now, change, "skip", &log.to_string(), "null", &after.to_string()).await?;
     tx.commit().await.map_err(failed)
-}
-
-/// Runs a statement over rows, unless there is none.
-async fn run(tx: &mut SqliteConnection, statement: &'static str, rows: Rows) -> Result<(), LedgerError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(statement).bind(rows.finish()).execute(tx).await.map_err(failed)?;
-    Ok(())
-}
-
-fn count(n: u64) -> Result<Cell<'static>, LedgerError> {
-    Ok(Cell::Int(signed(n, "a count")?))
-}
-
-fn nanos(n: i128) -> Result<Cell<'static>, LedgerError> {
-    let n = i64::try_from(n).map_err(|_| LedgerError::Refused(format!("{n} nanos do not fit 64 bits")))?;
-    Ok(Cell::Int(n))
 }

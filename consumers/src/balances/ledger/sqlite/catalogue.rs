@@ -5,14 +5,13 @@
 //! and it is only good if its COMMIT came within half of the lead. One that took longer moves
 //! its `known_from` on before that time has come, when no event can have been priced by it.
 
-use super::control::{audit, check};
-use super::rows::Rows;
-use super::settle::{announce, settle, settle_balances};
-use super::{SqliteLedger, begin, failed, fit};
+use super::control::audit;
+use super::settle::{Told, announce, settle, settle_balances};
+use super::{SqliteLedger, begin, failed, fit, run};
+use crate::balances::ledger::rows::Rows;
+use crate::balances::ledger::{checks, found};
 use hashbrown::HashMap;
-use penstock::ledger::{
-    Advertiser, Campaign, Catalogue, CatalogueDiff, Change, ImportReport, LedgerError, diff, validate,
-};
+use penstock::ledger::{Advertiser, Campaign, Catalogue, CatalogueDiff, Change, ImportReport, LedgerError, diff};
 use penstock::pricing::{CampaignId, Rates, Snapshot, Version, Versions};
 use penstock::time::Micros;
 use sqlx::SqliteConnection;
@@ -28,8 +27,8 @@ pub(super) async fn import(
     lead: Duration,
     change: &Change,
 ) -> Result<ImportReport, LedgerError> {
-    check(change)?;
-    check_rules(new)?;
+    checks::change(change)?;
+    checks::catalogue(new)?;
     for _ in 0..TRIES {
         let mut writer = ledger.writer().await;
         let mut tx = begin(&mut writer).await?;
@@ -112,12 +111,12 @@ async fn write(
     let touched = diff.new_campaigns.iter().chain(&diff.changed_campaigns).map(|c| c.id).collect();
     // A reader of the campaign-state log knows a campaign from its first record on.
     for campaign in &diff.new_campaigns {
-        announce(tx, campaign.id, None, now).await?;
+        announce(tx, Told::Campaign(campaign.id), None, now).await?;
     }
     settle(tx, &touched, now).await?;
     let payers: BTreeSet<u32> = diff.new_advertisers.iter().chain(&diff.changed_advertisers).map(|a| a.id).collect();
     settle_balances(tx, &payers, now).await?;
-    let after = serde_json::to_string(&report).map_err(|e| LedgerError::Fatal(e.to_string()))?;
+    let after = found::json(&report)?;
     audit(tx, now, change, "import", "catalogue", "null", &after).await?;
     Ok(report)
 }
@@ -127,16 +126,14 @@ async fn write_advertisers(tx: &mut SqliteConnection, diff: &CatalogueDiff) -> R
     for a in diff.new_advertisers.iter().chain(&diff.changed_advertisers) {
         rows.push([a.id.into(), a.name.as_str().into(), a.currency.as_str().into(), a.balance_micros.into()]);
     }
-    sqlx::query(
+    run(
+        tx,
         "INSERT INTO advertisers (id, name, currency, balance_micros)
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?1) WHERE true
          ON CONFLICT (id) DO UPDATE SET name = excluded.name, balance_micros = excluded.balance_micros",
+        rows,
     )
-    .bind(rows.finish())
-    .execute(tx)
     .await
-    .map_err(failed)?;
-    Ok(())
 }
 
 async fn write_campaigns(
@@ -172,19 +169,17 @@ async fn write_campaigns(
             c.daily_budget_micros.into(),
         ]);
     }
-    sqlx::query(
+    run(
+        tx,
         "INSERT INTO campaigns (id, name, advertiser_id, time_zone, total_budget_micros, daily_budget_micros)
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
          FROM json_each(?1) WHERE true
          ON CONFLICT (id) DO UPDATE SET name = excluded.name, advertiser_id = excluded.advertiser_id,
             time_zone = excluded.time_zone, total_budget_micros = excluded.total_budget_micros,
             daily_budget_micros = excluded.daily_budget_micros",
+        rows,
     )
-    .bind(rows.finish())
-    .execute(tx)
     .await
-    .map_err(failed)?;
-    Ok(())
 }
 
 async fn write_version(
@@ -222,32 +217,37 @@ async fn write_prices(
         let Rates { cpm_micros, cpc_micros, cpa_micros } = *rates;
         rows.push([(*id).into(), valid_from.0.into(), cpm_micros.into(), cpc_micros.into(), cpa_micros.into()]);
     }
-    sqlx::query(
-        "INSERT INTO rates (campaign_id, version, valid_from, known_from, cpm_micros, cpc_micros, cpa_micros)
-         SELECT value ->> 0, ?2, value ->> 1, ?3, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?1)",
-    )
-    .bind(rows.finish())
-    .bind(version)
-    .bind(known_from.0)
-    .execute(&mut *tx)
-    .await
-    .map_err(failed)?;
+    for part in rows.parts() {
+        sqlx::query(
+            "INSERT INTO rates (campaign_id, version, valid_from, known_from, cpm_micros, cpc_micros, cpa_micros)
+             SELECT value ->> 0, ?2, value ->> 1, ?3, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?1)",
+        )
+        .bind(part)
+        .bind(version)
+        .bind(known_from.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+    }
     let mut rows = Rows::default();
     for (tag, campaign) in &diff.tags {
         rows.push([tag.as_str().into(), (*campaign).into()]);
     }
-    sqlx::query(
-        "INSERT INTO tags (tag, version, valid_from, known_from, campaign_id)
-         SELECT value ->> 0, ?2, iif(EXISTS (SELECT 1 FROM tags t WHERE t.tag = value ->> 0), ?3, ?4), ?3, value ->> 1
-         FROM json_each(?1)",
-    )
-    .bind(rows.finish())
-    .bind(version)
-    .bind(known_from.0)
-    .bind(Micros::MIN.0)
-    .execute(tx)
-    .await
-    .map_err(failed)?;
+    for part in rows.parts() {
+        sqlx::query(
+            "INSERT INTO tags (tag, version, valid_from, known_from, campaign_id)
+             SELECT value ->> 0, ?2, iif(EXISTS (SELECT 1 FROM tags t WHERE t.tag = value ->> 0), ?3, ?4), ?3,
+                value ->> 1
+             FROM json_each(?1)",
+        )
+        .bind(part)
+        .bind(version)
+        .bind(known_from.0)
+        .bind(Micros::MIN.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+    }
     Ok(())
 }
 
@@ -336,12 +336,4 @@ pub(super) async fn load(tx: &mut SqliteConnection) -> Result<(u64, Snapshot), L
     let tags = tags.into_iter().map(|(tag, versions)| (tag, Versions::new(versions))).collect();
     let rates = rates.into_iter().map(|(id, versions)| (id, Versions::new(versions))).collect();
     Ok((version, Snapshot::new(Micros::MIN, tags, rates)))
-}
-
-/// An import relies on the rules, so it asks for them although the importer's parser has.
-fn check_rules(catalogue: &Catalogue) -> Result<(), LedgerError> {
-    match validate(catalogue).first() {
-        Some(problem) => Err(LedgerError::Refused(problem.to_string())),
-        None => Ok(()),
-    }
 }

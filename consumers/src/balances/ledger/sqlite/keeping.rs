@@ -1,19 +1,19 @@
 //! What time does to a ledger: days begin, ids pass their horizon, ranges are folded.
 
-use super::apply::E18;
-use super::rows::ints;
 use super::settle::settle;
-use super::views::tally;
 use super::{SqliteLedger, begin, failed, signed};
+use crate::balances::ledger::found::{Fold, RangeRow};
+use crate::balances::ledger::part;
+use crate::balances::ledger::posted::{DAY_MICROS, E18};
+use crate::balances::ledger::rows::ints;
 use penstock::ledger::{Horizons, Housekept, LedgerError, Sums, next_day, zone};
 use penstock::time::Micros;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::SqliteConnection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Rows that one transaction of housekeeping touches at most, so that no range waits for long.
 const STEP: u32 = 10_000;
-const DAY_MICROS: i64 = 86_400_000_000;
 /// Campaigns whose days are rolled in one transaction.
 const ROLL: usize = 1_000;
 
@@ -30,10 +30,10 @@ pub(super) async fn roll_days(ledger: &SqliteLedger) -> Result<Option<Micros>, L
         .await
         .map_err(failed)?
     };
-    for part in rows.chunks(ROLL) {
+    for some in rows.chunks(ROLL) {
         let mut writer = ledger.writer().await;
         let mut tx = begin(&mut writer).await?;
-        let ids: BTreeSet<u32> = part.iter().map(|(id, _)| *id).collect();
+        let ids: BTreeSet<u32> = some.iter().map(|(id, _)| *id).collect();
         if settle(&mut tx, &ids, now).await? > 0 {
             tx.commit().await.map_err(failed)?;
             ledger.ring();
@@ -91,55 +91,6 @@ async fn purge(ledger: &SqliteLedger, statement: &'static str, before: i64) -> R
             return Ok(purged);
         }
     }
-}
-
-#[derive(Clone, Copy)]
-struct Fold {
-    from: i64,
-    to: i64,
-    events: i64,
-    sums: Sums,
-    merged: i64,
-}
-
-impl Fold {
-    fn of(row: &RangeRow) -> Result<Fold, LedgerError> {
-        let sums = Sums {
-            charged: tally(row.charged_events, row.charged_nanos, row.charged_e18)?,
-            duplicate: tally(row.duplicate_events, row.duplicate_nanos, row.duplicate_e18)?,
-            unattributed: tally(row.unattributed_events, row.unattributed_nanos, row.unattributed_e18)?,
-        };
-        let RangeRow { from_offset: from, to_offset: to, events, merged, .. } = *row;
-        Ok(Fold { from, to, events, sums, merged })
-    }
-
-    fn join(&mut self, next: &Fold) {
-        self.from = self.from.min(next.from);
-        self.to = self.to.max(next.to);
-        self.events = self.events.saturating_add(next.events);
-        self.sums.add(&next.sums);
-        self.merged += next.merged;
-    }
-}
-
-#[derive(FromRow)]
-struct RangeRow {
-    position_id: i64,
-    r#type: String,
-    written_at: i64,
-    from_offset: i64,
-    to_offset: i64,
-    events: i64,
-    charged_events: i64,
-    charged_nanos: i64,
-    charged_e18: i64,
-    duplicate_events: i64,
-    duplicate_nanos: i64,
-    duplicate_e18: i64,
-    unattributed_events: i64,
-    unattributed_nanos: i64,
-    unattributed_e18: i64,
-    merged: i64,
 }
 
 /// Partition, type, day.
@@ -213,8 +164,4 @@ async fn fold_day(tx: &mut SqliteConnection, key: &Key, mut folds: Vec<Fold>) ->
     }
     insert.execute(&mut *tx).await.map_err(failed)?;
     Ok(())
-}
-
-fn part(nanos: i128) -> Result<i64, LedgerError> {
-    i64::try_from(nanos).map_err(|_| LedgerError::Fatal(format!("{nanos} nanos of a day fit no row")))
 }

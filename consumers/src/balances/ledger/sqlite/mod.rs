@@ -11,10 +11,11 @@ mod catalogue;
 mod control;
 mod keeping;
 mod outbox;
-mod rows;
 mod settle;
 mod views;
 
+use super::rows::Rows;
+use super::{fit, signed};
 use penstock::ledger::{
     Adjustment, AdvertiserId, AdvertiserView, Applied, AuditEntry, Batch, Books, Budget, CampaignFilter, CampaignView,
     Catalogue, Change, Horizons, Housekept, ImportReport, KpiRecord, Ledger, LedgerError, NewAdjustment, StateChange,
@@ -145,14 +146,12 @@ fn failed(error: sqlx::Error) -> LedgerError {
     }
 }
 
-/// An integer of the database that has to fit a smaller type.
-fn fit<T: TryFrom<i64>>(n: i64, what: &'static str) -> Result<T, LedgerError> {
-    T::try_from(n).map_err(|_| LedgerError::Fatal(format!("{what} = {n} is out of its bounds")))
-}
-
-/// An unsigned number on its way into the database.
-fn signed(n: u64, what: &'static str) -> Result<i64, LedgerError> {
-    i64::try_from(n).map_err(|_| LedgerError::Refused(format!("{what} = {n} does not fit 64 bits with a sign")))
+/// Runs a statement over rows, part by part; not at all when there is none.
+async fn run(tx: &mut SqliteConnection, statement: &'static str, rows: Rows) -> Result<(), LedgerError> {
+    for part in rows.parts() {
+        sqlx::query(statement).bind(part).execute(&mut *tx).await.map_err(failed)?;
+    }
+    Ok(())
 }
 
 impl Ledger for SqliteLedger {
@@ -189,11 +188,11 @@ impl Ledger for SqliteLedger {
     }
 
     async fn stop(&self, id: CampaignId, change: &Change) -> Result<CampaignView, LedgerError> {
-        control::stop(self, id, change).await
+        control::operate(self, id, true, change).await
     }
 
     async fn resume(&self, id: CampaignId, change: &Change) -> Result<CampaignView, LedgerError> {
-        control::resume(self, id, change).await
+        control::operate(self, id, false, change).await
     }
 
     async fn set_budget(&self, id: CampaignId, budget: &Budget, change: &Change) -> Result<CampaignView, LedgerError> {

@@ -3,13 +3,12 @@
 //! A version is given in one transaction together with the state it stands for, so a version
 //! means the same state for ever, however often a crash makes the publisher tell it again.
 
-use super::rows::{Rows, ints};
-use super::{SqliteLedger, begin, failed, fit, signed};
-use penstock::ledger::{KpiRecord, LedgerError, Reason, StateChange};
-use penstock::pricing::CampaignId;
+use super::{SqliteLedger, begin, failed, run, signed};
+use crate::balances::ledger::found::{self, KpiRow, Pending, StateRow};
+use crate::balances::ledger::rows::{Rows, ints};
+use penstock::ledger::{KpiRecord, LedgerError, StateChange};
 use penstock::time::Micros;
 use sqlx::SqliteConnection;
-use std::collections::BTreeMap;
 
 /// Outbox rows that get their version in one transaction; an advertiser's row may be many campaigns.
 const CLAIM_ROWS: u32 = 1_000;
@@ -38,23 +37,7 @@ pub(super) async fn claim(ledger: &SqliteLedger, limit: u32) -> Result<Vec<State
     .fetch_all(&mut *tx)
     .await
     .map_err(failed)?;
-    rows.into_iter().map(change).collect()
-}
-
-struct Pending {
-    last_seq: Option<i64>,
-    cause: Option<i64>,
-}
-
-impl Pending {
-    fn add(pending: &mut BTreeMap<i64, Pending>, campaign: i64, seq: Option<i64>, cause: Option<i64>) {
-        let entry = pending.entry(campaign).or_insert(Pending { last_seq: None, cause: None });
-        entry.last_seq = seq.or(entry.last_seq);
-        entry.cause = match (entry.cause, cause) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-    }
+    rows.into_iter().map(found::state).collect()
 }
 
 async fn give_versions(tx: &mut SqliteConnection, now: Micros) -> Result<(), LedgerError> {
@@ -66,10 +49,10 @@ async fn give_versions(tx: &mut SqliteConnection, now: Micros) -> Result<(), Led
     .fetch_all(&mut *tx)
     .await
     .map_err(failed)?;
-    let mut pending = BTreeMap::new();
+    let mut pending = Pending::default();
     for (seq, campaign, advertiser, cause) in &rows {
         if *advertiser == 0 {
-            Pending::add(&mut pending, *campaign, Some(*seq), *cause);
+            pending.add(*campaign, Some(*seq), *cause);
             continue;
         }
         let campaigns: Vec<i64> = sqlx::query_scalar("SELECT id FROM campaigns WHERE advertiser_id = ?1")
@@ -77,7 +60,7 @@ async fn give_versions(tx: &mut SqliteConnection, now: Micros) -> Result<(), Led
             .fetch_all(&mut *tx)
             .await
             .map_err(failed)?;
-        campaigns.into_iter().for_each(|id| Pending::add(&mut pending, id, None, *cause));
+        campaigns.into_iter().for_each(|id| pending.add(id, None, *cause));
     }
     // Every row is marked, then the last one of each campaign comes back with its version.
     sqlx::query("UPDATE outbox SET published_at = ?2 WHERE seq IN (SELECT value FROM json_each(?1))")
@@ -86,22 +69,12 @@ async fn give_versions(tx: &mut SqliteConnection, now: Micros) -> Result<(), Led
         .execute(&mut *tx)
         .await
         .map_err(failed)?;
-    let reasons = reasons(tx, pending.keys().copied()).await?;
-    let mut version: i64 = sqlx::query_scalar("SELECT value FROM counters WHERE name = 'state_version'")
+    let reasons = reasons(tx, pending.campaigns()).await?;
+    let version: i64 = sqlx::query_scalar("SELECT value FROM counters WHERE name = 'state_version'")
         .fetch_one(&mut *tx)
         .await
         .map_err(failed)?;
-    let (mut fresh, mut kept) = (Rows::default(), Rows::default());
-    for (campaign, Pending { last_seq, cause }) in pending {
-        version += 1;
-        let own = reasons.get(&campaign).map_or(&[][..], Vec::as_slice);
-        let names = own.iter().map(|r| r.name()).collect::<Vec<_>>().join(" ");
-        let serving = i64::from(own.is_empty());
-        match last_seq {
-            Some(seq) => kept.push([seq.into(), version.into(), serving.into(), names.as_str().into(), cause.into()]),
-            None => fresh.push([campaign.into(), version.into(), serving.into(), names.as_str().into(), cause.into()]),
-        }
-    }
+    let (kept, fresh, version) = pending.versions(reasons, version);
     for (statement, rows) in [
         (
             "UPDATE outbox SET version = j.value ->> 1, serving = j.value ->> 2, reasons = j.value ->> 3,
@@ -115,7 +88,9 @@ async fn give_versions(tx: &mut SqliteConnection, now: Micros) -> Result<(), Led
             fresh,
         ),
     ] {
-        sqlx::query(statement).bind(rows.finish()).bind(now.0).execute(&mut *tx).await.map_err(failed)?;
+        for part in rows.parts() {
+            sqlx::query(statement).bind(part).bind(now.0).execute(&mut *tx).await.map_err(failed)?;
+        }
     }
     sqlx::query("UPDATE counters SET value = ?1 WHERE name = 'state_version'")
         .bind(version)
@@ -125,12 +100,12 @@ async fn give_versions(tx: &mut SqliteConnection, now: Micros) -> Result<(), Led
     Ok(())
 }
 
-/// The reasons of campaigns, their advertisers' included, by weight.
+/// The reasons of campaigns, their advertisers' included.
 async fn reasons(
     tx: &mut SqliteConnection,
     campaigns: impl Iterator<Item = i64>,
-) -> Result<BTreeMap<i64, Vec<Reason>>, LedgerError> {
-    let rows: Vec<(i64, String)> = sqlx::query_as(
+) -> Result<Vec<(i64, String)>, LedgerError> {
+    sqlx::query_as(
         "SELECT s.campaign_id, s.reason FROM json_each(?1) j CROSS JOIN stops s
             ON s.campaign_id = j.value AND s.advertiser_id = 0
          UNION ALL
@@ -140,13 +115,7 @@ async fn reasons(
     .bind(ints(campaigns))
     .fetch_all(tx)
     .await
-    .map_err(failed)?;
-    let mut reasons: BTreeMap<i64, Vec<Reason>> = BTreeMap::new();
-    for (id, reason) in rows {
-        reasons.entry(id).or_default().push(Reason::from_name(&reason));
-    }
-    reasons.values_mut().for_each(|set| set.sort_unstable());
-    Ok(reasons)
+    .map_err(failed)
 }
 
 pub(super) async fn published(ledger: &SqliteLedger, versions: &[u64]) -> Result<(), LedgerError> {
@@ -179,21 +148,7 @@ pub(super) async fn states(tx: &mut SqliteConnection) -> Result<Vec<StateChange>
     .fetch_all(tx)
     .await
     .map_err(failed)?;
-    rows.into_iter().map(change).collect()
-}
-
-type StateRow = (i64, i64, i64, String, i64, Option<i64>);
-
-fn change(row: StateRow) -> Result<StateChange, LedgerError> {
-    let (campaign, version, serving, reasons, at, cause) = row;
-    Ok(StateChange {
-        campaign_id: fit::<CampaignId>(campaign, "campaign id")?,
-        version: fit(version, "version")?,
-        serving: serving != 0,
-        reasons: reasons.split_whitespace().map(Reason::from_name).collect(),
-        at: Micros(at),
-        cause_received: cause.map(Micros),
-    })
+    rows.into_iter().map(found::state).collect()
 }
 
 pub(super) async fn changed_kpis(
@@ -201,7 +156,7 @@ pub(super) async fn changed_kpis(
     limit: u32,
     now: Micros,
 ) -> Result<Vec<KpiRecord>, LedgerError> {
-    let rows: Vec<(i64, i64, i64, i64, i64, i64, i64)> = sqlx::query_as(
+    let rows: Vec<KpiRow> = sqlx::query_as(
         "SELECT k.campaign_id, k.sequence, k.visits, k.impressions, k.clicks, k.conversions, c.spent_nanos
          FROM campaign_kpis k JOIN campaigns c ON c.id = k.campaign_id
          WHERE k.sequence > k.published_sequence ORDER BY k.campaign_id LIMIT ?1",
@@ -210,20 +165,7 @@ pub(super) async fn changed_kpis(
     .fetch_all(tx)
     .await
     .map_err(failed)?;
-    rows.into_iter()
-        .map(|(id, sequence, visits, impressions, clicks, conversions, spent_nanos)| {
-            Ok(KpiRecord {
-                campaign_id: fit(id, "campaign id")?,
-                sequence: fit(sequence, "sequence")?,
-                at: now,
-                visits: fit(visits, "visits")?,
-                impressions: fit(impressions, "impressions")?,
-                clicks: fit(clicks, "clicks")?,
-                conversions: fit(conversions, "conversions")?,
-                spent_nanos,
-            })
-        })
-        .collect()
+    rows.into_iter().map(|row| found::kpis(row, now)).collect()
 }
 
 pub(super) async fn kpis_published(ledger: &SqliteLedger, records: &[KpiRecord]) -> Result<(), LedgerError> {
@@ -231,18 +173,17 @@ pub(super) async fn kpis_published(ledger: &SqliteLedger, records: &[KpiRecord])
     for record in records {
         rows.push([record.campaign_id.into(), signed(record.sequence, "sequence")?.into()]);
     }
-    if rows.is_empty() {
+    if records.is_empty() {
         return Ok(());
     }
     let mut writer = ledger.writer().await;
     let mut tx = begin(&mut writer).await?;
-    sqlx::query(
+    run(
+        &mut tx,
         "UPDATE campaign_kpis SET published_sequence = j.value ->> 1 FROM json_each(?1) j
          WHERE campaign_kpis.campaign_id = j.value ->> 0 AND campaign_kpis.published_sequence < j.value ->> 1",
+        rows,
     )
-    .bind(rows.finish())
-    .execute(&mut *tx)
-    .await
-    .map_err(failed)?;
+    .await?;
     tx.commit().await.map_err(failed)
 }

@@ -1,20 +1,17 @@
 //! Reads accounts, and brings the budget reasons of campaigns and advertisers in line with them.
 
-use super::rows::{Rows, ints};
 use super::{failed, fit};
-use penstock::ledger::{Account, AdvertiserAccount, AdvertiserId, DayAccount, LedgerError, Reason, day_of, zone};
+use crate::balances::ledger::checks::{SELF, reached_note};
+use crate::balances::ledger::found::{self, AccountRow};
+use crate::balances::ledger::rows::{Rows, ints};
+use penstock::ledger::{Account, AdvertiserAccount, AdvertiserId, DayAccount, LedgerError, Reason};
 use penstock::pricing::CampaignId;
 use penstock::time::Micros;
 use sqlx::SqliteConnection;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Who is named as the author of what the ledger does by itself.
-pub(super) const SELF: &str = "penstock";
-
 pub(super) type Accounts = BTreeMap<CampaignId, Account>;
 pub(super) type AdvertiserAccounts = BTreeMap<AdvertiserId, AdvertiserAccount>;
-
-type AccountRow = (i64, i64, String, i64, i64, Option<i64>, Option<i64>);
 
 /// The accounts of these campaigns, as far as they exist, and of their advertisers.
 pub(super) async fn accounts(
@@ -34,22 +31,9 @@ pub(super) async fn accounts(
     .map_err(failed)?;
     let mut accounts = Accounts::new();
     let mut days = Rows::default();
-    for (id, advertiser, zone_name, charged, adjusted, total_budget, daily_budget) in rows {
-        let zone = zone(&zone_name).map_err(|e| LedgerError::Fatal(format!("campaign {id}: {e}")))?;
-        if daily_budget.is_some() {
-            days.push([id.into(), day_of(now, zone).to_string().as_str().into()]);
-        }
-        let account = Account {
-            advertiser: fit(advertiser, "advertiser_id")?,
-            zone,
-            charged,
-            adjusted,
-            total_budget,
-            daily_budget,
-            today: DayAccount::default(),
-            reasons: BTreeSet::new(),
-        };
-        accounts.insert(fit(id, "campaign id")?, account);
+    for row in rows {
+        let (id, account) = found::account(row, now, &mut days)?;
+        accounts.insert(id, account);
     }
     today(tx, days, &mut accounts).await?;
     let reasons: Vec<(i64, String)> = sqlx::query_as(
@@ -71,21 +55,20 @@ pub(super) async fn accounts(
 }
 
 async fn today(tx: &mut SqliteConnection, days: Rows, accounts: &mut Accounts) -> Result<(), LedgerError> {
-    if days.is_empty() {
-        return Ok(());
-    }
-    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
-        "SELECT d.campaign_id, d.charged_nanos, d.adjusted_nanos
-         FROM json_each(?1) j CROSS JOIN campaign_days d
-         ON d.campaign_id = j.value ->> 0 AND d.day = j.value ->> 1",
-    )
-    .bind(days.finish())
-    .fetch_all(&mut *tx)
-    .await
-    .map_err(failed)?;
-    for (id, charged, adjusted) in rows {
-        if let Some(account) = accounts.get_mut(&fit(id, "campaign id")?) {
-            account.today = DayAccount { charged, adjusted };
+    for part in days.parts() {
+        let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
+            "SELECT d.campaign_id, d.charged_nanos, d.adjusted_nanos
+             FROM json_each(?1) j CROSS JOIN campaign_days d
+             ON d.campaign_id = j.value ->> 0 AND d.day = j.value ->> 1",
+        )
+        .bind(part)
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(failed)?;
+        for (id, charged, adjusted) in rows {
+            if let Some(account) = accounts.get_mut(&fit(id, "campaign id")?) {
+                account.today = DayAccount { charged, adjusted };
+            }
         }
     }
     Ok(())
@@ -134,7 +117,7 @@ pub(super) async fn settle(
             changes += 1;
         }
         if changed {
-            announce(tx, *id, None, now).await?;
+            announce(tx, Told::Campaign(*id), None, now).await?;
         }
     }
     Ok(changes)
@@ -152,34 +135,37 @@ pub(super) async fn settle_balances(
         if due == account.stopped {
             continue;
         }
-        let statement = if due {
-            "INSERT INTO stops (advertiser_id, reason, since, who, note) VALUES (?1, 'balance', ?2, ?3, ?4)"
+        if due {
+            exhaust(tx, id, now).await?
         } else {
-            "DELETE FROM stops WHERE campaign_id = 0 AND advertiser_id = ?1 AND reason = 'balance'"
-        };
-        sqlx::query(statement)
-            .bind(id)
-            .bind(now.0)
-            .bind(SELF)
-            .bind(reached_note(Reason::Balance))
-            .execute(&mut *tx)
-            .await
-            .map_err(failed)?;
-        announce_advertiser(tx, id, None, now).await?;
+            replenish(tx, id).await?
+        }
+        announce(tx, Told::Advertiser(id), None, now).await?;
         changes += 1;
     }
     Ok(changes)
 }
 
-/// What stands beside a reason that the ledger gave by itself.
-pub(super) const fn reached_note(reason: Reason) -> &'static str {
-    match reason {
-        Reason::TotalBudget => "spent has reached the total budget",
-        Reason::DailyBudget => "the day's spending has reached the daily budget",
-        Reason::Balance => "the advertiser's campaigns have spent its balance",
-        Reason::Overflow => "another event would not fit the account",
-        Reason::Operator | Reason::Other => "",
-    }
+/// Stops all campaigns of an advertiser, as one row.
+pub(super) async fn exhaust(tx: &mut SqliteConnection, id: AdvertiserId, now: Micros) -> Result<(), LedgerError> {
+    sqlx::query("INSERT INTO stops (advertiser_id, reason, since, who, note) VALUES (?1, 'balance', ?2, ?3, ?4)")
+        .bind(id)
+        .bind(now.0)
+        .bind(SELF)
+        .bind(reached_note(Reason::Balance))
+        .execute(tx)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+async fn replenish(tx: &mut SqliteConnection, id: AdvertiserId) -> Result<(), LedgerError> {
+    sqlx::query("DELETE FROM stops WHERE campaign_id = 0 AND advertiser_id = ?1 AND reason = 'balance'")
+        .bind(id)
+        .execute(tx)
+        .await
+        .map_err(failed)?;
+    Ok(())
 }
 
 pub(super) async fn add_stop(
@@ -212,32 +198,28 @@ pub(super) async fn remove_stop(tx: &mut SqliteConnection, id: CampaignId, reaso
     Ok(())
 }
 
-/// Puts a campaign's state on the outbox. `cause` is when the exhausting event was received.
-pub(super) async fn announce(
-    tx: &mut SqliteConnection,
-    id: CampaignId,
-    cause: Option<Micros>,
-    now: Micros,
-) -> Result<(), LedgerError> {
-    sqlx::query("INSERT INTO outbox (campaign_id, cause_received, created_at) VALUES (?1, ?2, ?3)")
-        .bind(id)
-        .bind(cause.map(|t| t.0))
-        .bind(now.0)
-        .execute(tx)
-        .await
-        .map_err(failed)?;
-    Ok(())
+/// Whose state is told: one campaign's, or that of all campaigns of an advertiser, which is one
+/// row that the publisher expands.
+#[derive(Clone, Copy)]
+pub(super) enum Told {
+    Campaign(CampaignId),
+    Advertiser(AdvertiserId),
 }
 
-/// Puts all campaigns of an advertiser on the outbox, as one row that the publisher expands.
-pub(super) async fn announce_advertiser(
+/// Puts a state on the outbox. `cause` is when the exhausting event was received.
+pub(super) async fn announce(
     tx: &mut SqliteConnection,
-    id: AdvertiserId,
+    told: Told,
     cause: Option<Micros>,
     now: Micros,
 ) -> Result<(), LedgerError> {
-    sqlx::query("INSERT INTO outbox (advertiser_id, cause_received, created_at) VALUES (?1, ?2, ?3)")
-        .bind(id)
+    let (campaign, advertiser) = match told {
+        Told::Campaign(id) => (id, 0),
+        Told::Advertiser(id) => (0, id),
+    };
+    sqlx::query("INSERT INTO outbox (campaign_id, advertiser_id, cause_received, created_at) VALUES (?1, ?2, ?3, ?4)")
+        .bind(campaign)
+        .bind(advertiser)
         .bind(cause.map(|t| t.0))
         .bind(now.0)
         .execute(tx)

@@ -1,15 +1,19 @@
-//! Many rows in one bound parameter: a JSON array of arrays that `json_each` takes apart.
+//! Many rows in one bound parameter: a JSON array of arrays that the database takes apart
+//! (`json_each` in SQLite, `JSON_TABLE` in MariaDB).
 //!
 //! One statement a table instead of one an event, and the statement's text never changes, so it
-//! is prepared once. SQLite reads the integers back exactly (64 bits).
+//! is prepared once. Both databases read the integers back exactly (64 bits).
 
 use std::fmt::Write;
 
-/// Rows in the making: `[[1,"click",5],[2,null,6]]`.
+/// Bytes of one parameter: every server takes a packet of so many (`max_allowed_packet`).
+const PART_BYTES: usize = 1 << 20;
+
+/// Rows in the making: `[[1,"click",5],[2,null,6]]`, in parts of a size that a statement takes.
 #[derive(Default)]
 pub(super) struct Rows {
+    full: Vec<String>,
     text: String,
-    count: usize,
 }
 
 /// One value of a row.
@@ -46,7 +50,11 @@ impl<'a> From<&'a str> for Cell<'a> {
 impl Rows {
     /// Adds a row.
     pub(super) fn push<const N: usize>(&mut self, cells: [Cell<'_>; N]) {
-        self.text.push_str(if self.count == 0 { "[[" } else { ",[" });
+        if self.text.len() > PART_BYTES {
+            self.text.push(']');
+            self.full.push(std::mem::take(&mut self.text));
+        }
+        self.text.push_str(if self.text.is_empty() { "[[" } else { ",[" });
         for (i, cell) in cells.iter().enumerate() {
             if i > 0 {
                 self.text.push(',');
@@ -61,18 +69,15 @@ impl Rows {
             }
         }
         self.text.push(']');
-        self.count += 1;
     }
 
-    /// Whether there is no row.
-    pub(super) const fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// The parameter.
-    pub(super) fn finish(mut self) -> String {
-        self.text.push_str(if self.count == 0 { "[]" } else { "]" });
-        self.text
+    /// The parameters in the order of the rows, none when there is no row.
+    pub(super) fn parts(mut self) -> Vec<String> {
+        if !self.text.is_empty() {
+            self.text.push(']');
+            self.full.push(self.text);
+        }
+        self.full
     }
 }
 
@@ -131,11 +136,22 @@ mod tests {
         let mut rows = Rows::default();
         rows.push([Cell::Int(i64::MIN), Cell::Text("a\"b\\c\n\u{1}é"), Cell::Null]);
         rows.push([Cell::Int(i64::MAX), Cell::Text(""), Cell::Int(0)]);
-        let read: serde_json::Value = serde_json::from_str(&rows.finish()).unwrap();
+        let read: serde_json::Value = serde_json::from_str(&rows.parts()[0]).unwrap();
         let expected = serde_json::json!([[i64::MIN, "a\"b\\c\n\u{1}é", null], [i64::MAX, "", 0]]);
         assert_eq!(read, expected);
-        assert_eq!(Rows::default().finish(), "[]");
+        assert!(Rows::default().parts().is_empty());
         assert_eq!(hexes([&[0xAB; 16]]), format!("[\"{}\"]", "AB".repeat(16)));
         assert_eq!(ints([1, -2]), "[1,-2]");
+    }
+
+    #[test]
+    fn many_rows_come_in_parts_of_a_bounded_size() {
+        let mut rows = Rows::default();
+        let text = "x".repeat(1_000);
+        (0..5_000).for_each(|n| rows.push([Cell::Int(n), Cell::Text(&text)]));
+        let parts = rows.parts();
+        assert!(parts.len() > 1 && parts.iter().all(|part| part.len() <= PART_BYTES + 2_000));
+        let read: Vec<(i64, String)> = parts.iter().flat_map(|p| serde_json::from_str::<Vec<_>>(p).unwrap()).collect();
+        assert!(read.iter().map(|(n, _)| *n).eq(0..5_000));
     }
 }
