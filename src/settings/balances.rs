@@ -108,7 +108,12 @@ impl BalancesSettings {
     }
 }
 
-fn between(key: &'static str, value: Duration, least: Duration, most: Duration) -> Result<(), SettingsError> {
+pub(super) fn between(
+    key: &'static str,
+    value: Duration,
+    least: Duration,
+    most: Duration,
+) -> Result<(), SettingsError> {
     use humantime_serde::re::humantime::format_duration;
     if (least..=most).contains(&value) {
         return Ok(());

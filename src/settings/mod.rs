@@ -9,6 +9,7 @@ mod consume;
 mod engine;
 mod intake;
 mod kafka;
+mod ledger;
 mod panel;
 mod pipeline;
 mod registry;
@@ -23,6 +24,7 @@ pub use consume::ConsumeSettings;
 pub use engine::EngineSettings;
 pub use intake::{IntakeSettings, RateSettings};
 pub use kafka::{KafkaSecurity, KafkaSettings, SaslMechanism};
+pub use ledger::LedgerSettings;
 pub use panel::PanelSettings;
 pub use pipeline::{PipelineSettings, RetrySettings};
 pub use registry::{Compatibility, RegistrySettings};
@@ -56,6 +58,8 @@ pub struct Settings {
     pub statistics: StatisticsSettings,
     /// The balances sink and its ledger.
     pub balances: BalancesSettings,
+    /// Where the ledger is kept.
+    pub ledger: LedgerSettings,
     /// The archive sink.
     pub archive: ArchiveSettings,
     /// The panel and its API.
@@ -128,6 +132,7 @@ impl Settings {
         self.engine.validate()?;
         self.statistics.validate()?;
         self.balances.validate()?;
+        self.ledger.validate()?;
         self.archive.validate()?;
         self.panel.validate()?;
         self.kafka.validate()?;

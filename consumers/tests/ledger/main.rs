@@ -6,10 +6,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
+#[macro_use]
+mod suite;
+
 mod budgets;
 mod catalogue;
 mod conformance;
 mod control;
+#[cfg(feature = "cluster")]
+mod mariadb;
 mod model;
 mod publishing;
 mod sqlite;

@@ -297,11 +297,28 @@ async fn compare<L: Ledger>(bench: &Bench<L>, model: &Model) {
     );
 }
 
+fn histories() -> impl Strategy<Value = Vec<Op>> {
+    prop::collection::vec(op(), 1..24)
+}
+
+fn on<L: Ledger>(bench: impl Future<Output = Bench<L>>, ops: &[Op]) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { history(bench.await, ops).await });
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 200, ..ProptestConfig::default() })]
     #[test]
-    fn a_random_history_ends_like_the_model(ops in prop::collection::vec(op(), 1..24)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async { history(crate::sqlite::bench().await, &ops).await });
+    fn a_random_history_ends_like_the_model(ops in histories()) {
+        on(crate::sqlite::bench(), &ops);
+    }
+}
+
+#[cfg(feature = "cluster")]
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 50, ..ProptestConfig::default() })]
+    #[test]
+    fn a_random_history_on_mariadb_ends_like_the_model(ops in histories()) {
+        on(crate::mariadb::bench(), &ops);
     }
 }

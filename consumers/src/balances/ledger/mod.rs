@@ -4,11 +4,16 @@
 //! written (`posted`), rows that were read (`found`), and how many rows become one parameter
 //! (`rows`). The SQL and the locks are each database's own.
 
+mod any;
 mod checks;
 mod found;
+#[cfg(feature = "cluster")]
+pub mod mariadb;
 mod posted;
 mod rows;
 pub mod sqlite;
+
+pub use any::{AnyLedger, open};
 
 use penstock::ledger::LedgerError;
 

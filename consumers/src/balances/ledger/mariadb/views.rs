@@ -1,0 +1,203 @@
+//! What people and `reconcile` read. Each function runs inside one transaction of the caller.
+
+use super::{failed, fit};
+use crate::balances::ledger::found::{
+    self, AdvertiserRow, ByKind, CAMPAIGN_COLUMNS, CampaignRow, RangeRow, StopRow, StoppedRow, Stops, TotalsRow,
+};
+use crate::balances::ledger::posted::tally;
+use crate::balances::ledger::rows::ints;
+use penstock::ledger::{
+    AdvertiserId, AdvertiserView, AuditEntry, Books, CampaignFilter, CampaignSums, CampaignView, LedgerError,
+    PartitionBooks, StoppedCampaign,
+};
+use penstock::log::LogId;
+use penstock::pricing::CampaignId;
+use penstock::time::Micros;
+use sqlx::MySqlConnection;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub(super) async fn campaigns(
+    tx: &mut MySqlConnection,
+    filter: &CampaignFilter,
+    now: Micros,
+) -> Result<Vec<CampaignView>, LedgerError> {
+    let rows: Vec<CampaignRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+        "{CAMPAIGN_COLUMNS} WHERE c.id > ? AND (NOT ? OR EXISTS (SELECT 1 FROM stops s WHERE s.campaign_id = c.id)
+            OR EXISTS (SELECT 1 FROM stops s WHERE s.campaign_id = 0 AND s.advertiser_id = c.advertiser_id))
+         ORDER BY c.id LIMIT ?"
+    )))
+    .bind(filter.after.map_or(0, i64::from))
+    .bind(filter.stopped)
+    .bind(filter.limit)
+    .fetch_all(&mut *tx)
+    .await
+    .map_err(failed)?;
+    complete(tx, rows, now).await
+}
+
+pub(super) async fn campaign(
+    tx: &mut MySqlConnection,
+    id: CampaignId,
+    now: Micros,
+) -> Result<Option<CampaignView>, LedgerError> {
+    let row: Option<CampaignRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!("{CAMPAIGN_COLUMNS} WHERE c.id = ?")))
+        .bind(id)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed)?;
+    Ok(complete(tx, row.into_iter().collect(), now).await?.pop())
+}
+
+/// Adds to the rows what lies in other tables: today's spending and the reasons.
+async fn complete(
+    tx: &mut MySqlConnection,
+    rows: Vec<CampaignRow>,
+    now: Micros,
+) -> Result<Vec<CampaignView>, LedgerError> {
+    let today = spent_today(tx, &rows, now).await?;
+    let own = stops(tx, "campaign_id", rows.iter().map(|r| r.id)).await?;
+    let payers = stops(tx, "advertiser_id", rows.iter().map(|r| r.advertiser_id)).await?;
+    found::views(rows, &today, &own, &payers)
+}
+
+async fn spent_today(
+    tx: &mut MySqlConnection,
+    rows: &[CampaignRow],
+    now: Micros,
+) -> Result<BTreeMap<i64, i64>, LedgerError> {
+    let mut today = BTreeMap::new();
+    for part in found::current_days(rows, now)?.parts() {
+        let spent: Vec<(i64, i64, i64)> = sqlx::query_as(
+            "SELECT d.campaign_id, d.charged_nanos, d.adjusted_nanos 
+             FROM JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT PATH '$[0]', day VARCHAR(16) PATH '$[1]')) j
+             STRAIGHT_JOIN campaign_days d FORCE INDEX (PRIMARY) ON d.campaign_id = j.id AND d.day = j.day",
+        )
+        .bind(part)
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(failed)?;
+        today.extend(spent.into_iter().map(|(id, charged, adjusted)| (id, charged.saturating_add(adjusted))));
+    }
+    Ok(today)
+}
+
+/// Reasons by campaign or by advertiser.
+async fn stops(
+    tx: &mut MySqlConnection,
+    column: &'static str,
+    ids: impl Iterator<Item = i64>,
+) -> Result<Stops, LedgerError> {
+    let rows: Vec<StopRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+        "SELECT {column}, reason, since, who, note FROM stops
+         WHERE {column} > 0 AND {column} IN
+            (SELECT id FROM JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT PATH '$')) j)"
+    )))
+    .bind(ints(ids))
+    .fetch_all(tx)
+    .await
+    .map_err(failed)?;
+    Ok(found::stops(rows))
+}
+
+pub(super) async fn stopped(tx: &mut MySqlConnection) -> Result<Vec<StoppedCampaign>, LedgerError> {
+    let rows: Vec<StoppedRow> = sqlx::query_as(
+        "SELECT c.id, c.name, s.reason, s.since, s.who, s.note FROM stops s JOIN campaigns c ON c.id = s.campaign_id
+         UNION ALL
+         SELECT c.id, c.name, s.reason, s.since, s.who, s.note FROM stops s
+         JOIN campaigns c ON c.advertiser_id = s.advertiser_id WHERE s.campaign_id = 0
+         ORDER BY 1",
+    )
+    .fetch_all(tx)
+    .await
+    .map_err(failed)?;
+    found::stopped(rows)
+}
+
+pub(super) async fn advertisers(
+    tx: &mut MySqlConnection,
+    only: Option<AdvertiserId>,
+) -> Result<Vec<AdvertiserView>, LedgerError> {
+    let rows: Vec<AdvertiserRow> = sqlx::query_as(
+        "SELECT a.id, a.name, a.currency, a.balance_micros, a.spent_nanos, s.since
+         FROM advertisers a LEFT JOIN stops s ON s.campaign_id = 0 AND s.advertiser_id = a.id
+         WHERE ? IS NULL OR a.id = ? ORDER BY a.id",
+    )
+    .bind(only)
+    .bind(only)
+    .fetch_all(tx)
+    .await
+    .map_err(failed)?;
+    rows.into_iter().map(found::advertiser).collect()
+}
+
+pub(super) async fn audit(
+    tx: &mut MySqlConnection,
+    before: Option<u64>,
+    limit: u32,
+) -> Result<Vec<AuditEntry>, LedgerError> {
+    let before = before.map_or(i64::MAX, |id| i64::try_from(id).unwrap_or(i64::MAX));
+    let rows: Vec<(i64, i64, String, String, String, String, String, String)> = sqlx::query_as(
+        "SELECT id, at, who, action, subject, `before`, after, why FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?",
+    )
+    .bind(before)
+    .bind(limit)
+    .fetch_all(tx)
+    .await
+    .map_err(failed)?;
+    rows.into_iter()
+        .map(|(id, at, who, action, subject, before, after, why)| {
+            Ok(AuditEntry { id: fit(id, "audit id")?, at: Micros(at), who, action, subject, before, after, why })
+        })
+        .collect()
+}
+
+/// Positions, ranges, totals and the ledger's rows; sums are made here, where 128 bits hold them.
+pub(super) async fn books(tx: &mut MySqlConnection) -> Result<Books, LedgerError> {
+    let rows: Vec<(i64, String, i64, i64)> = sqlx::query_as(
+        "SELECT id, log_name, log_partition, next_offset FROM positions ORDER BY log_name, log_partition",
+    )
+    .fetch_all(&mut *tx)
+    .await
+    .map_err(failed)?;
+    let mut books = Books::default();
+    for (id, name, partition, next) in rows {
+        let log = LogId { name: Arc::from(name), partition: fit(partition, "log_partition")? };
+        let position = fit(next, "next_offset")?;
+        let ranges = ranges(tx, id).await?;
+        let (poison, skipped, by_range) = (ranges.poison, ranges.skipped, ranges.sums());
+        let by_campaign = totals(tx, id).await?;
+        books.partitions.push(PartitionBooks { log, position, poison, skipped, by_range, by_campaign });
+    }
+    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
+        "SELECT campaign_id, CAST(sum(events) AS SIGNED), CAST(sum(cost_nanos) AS SIGNED) FROM ledger
+         GROUP BY campaign_id ORDER BY campaign_id",
+    )
+    .fetch_all(tx)
+    .await
+    .map_err(failed)?;
+    for (id, events, nanos) in rows {
+        books.charged.push((fit(id, "campaign id")?, tally(events, nanos, 0)?));
+    }
+    Ok(books)
+}
+
+async fn ranges(tx: &mut MySqlConnection, position: i64) -> Result<ByKind, LedgerError> {
+    use futures::TryStreamExt;
+    let mut rows = sqlx::query_as::<_, RangeRow>("SELECT * FROM ranges WHERE position_id = ?").bind(position).fetch(tx);
+    let mut by_kind = ByKind::default();
+    while let Some(row) = rows.try_next().await.map_err(failed)? {
+        by_kind.add(row)?;
+    }
+    Ok(by_kind)
+}
+
+async fn totals(tx: &mut MySqlConnection, position: i64) -> Result<Vec<CampaignSums>, LedgerError> {
+    let rows: Vec<TotalsRow> =
+        sqlx::query_as("SELECT * FROM campaign_totals WHERE position_id = ? ORDER BY campaign_id, type")
+            .bind(position)
+            .fetch_all(tx)
+            .await
+            .map_err(failed)?;
+    rows.into_iter().map(found::totals).collect()
+}
