@@ -160,6 +160,12 @@ impl<L: Ledger> Sink for BalancesSink<L> {
         Ok(())
     }
 
+    /// The ledger could tell where to go on, but not whether the log is still the one that it has
+    /// booked: a topic made anew loses its readers' positions too, and begins at 0 again.
+    async fn untouched(&mut self, log: &LogId) -> Result<bool, SinkError> {
+        Ok(self.ledger.position(log).await.map_err(sink_error)?.is_none())
+    }
+
     /// The ledger's own position is the truth. A pin behind it was booked; a ledger that never
     /// saw this log begins at 0, however far the log's reader has come: what it passed was booked
     /// in a ledger that is gone.
