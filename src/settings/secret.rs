@@ -1,13 +1,15 @@
 //! Secrets: they stand in a file or the environment, never in the configuration itself.
 
 use super::SettingsError;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where a secret is found; at most one of the two.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SecretSource {
-    /// File that holds it; a line end behind it is no part of it. Read when the process starts.
+    /// File that holds it; a line end behind it is no part of it. Read when the process starts. A
+    /// relative path is looked for in `$CREDENTIALS_DIRECTORY` when that is set (systemd's
+    /// `LoadCredential=`, mounted secrets).
     pub file: Option<PathBuf>,
     /// Name of the environment variable that holds it.
     pub env: Option<String>,
@@ -26,7 +28,7 @@ impl SecretSource {
     pub fn read(&self, key: &'static str) -> Result<Option<String>, SettingsError> {
         match (&self.file, &self.env) {
             (Some(_), Some(name)) => Err(SettingsError::value(key, name, "give `file` or `env`, not both")),
-            (Some(file), None) => match std::fs::read_to_string(file) {
+            (Some(file), None) => match std::fs::read_to_string(found(file, std::env::var_os("CREDENTIALS_DIRECTORY"))) {
                 Ok(text) => Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned())),
                 Err(error) => {
                     Err(SettingsError::value(key, file.display(), format!("the secret's file cannot be read: {error}")))
@@ -41,6 +43,14 @@ impl SecretSource {
     }
 }
 
+fn found(file: &Path, credentials: Option<std::ffi::OsString>) -> PathBuf {
+    match credentials {
+        // An absolute path replaces what it is joined to.
+        Some(folder) => Path::new(&folder).join(file),
+        None => file.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,6 +62,14 @@ mod tests {
         let source = SecretSource { file: Some(file.path().to_owned()), env: None };
         assert_eq!(source.read("kafka.password").unwrap().as_deref(), Some("s3 cret"));
         assert_eq!(SecretSource::default().read("kafka.password").unwrap(), None);
+    }
+
+    #[test]
+    fn a_relative_file_is_looked_for_among_the_credentials() {
+        let credentials = || Some("/run/credentials/penstock".into());
+        assert_eq!(found(Path::new("kafka"), credentials()), Path::new("/run/credentials/penstock/kafka"));
+        assert_eq!(found(Path::new("/etc/kafka"), credentials()), Path::new("/etc/kafka"));
+        assert_eq!(found(Path::new("kafka"), None), Path::new("kafka"));
     }
 
     #[test]
