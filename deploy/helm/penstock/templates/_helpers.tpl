@@ -72,3 +72,18 @@ readinessProbe:
     defaultMode: 0440
 {{- end }}
 {{- end }}
+
+{{/* Quoted names of a role's pods and of its service: (list root role replicas). */}}
+{{- define "penstock.hosts" -}}
+{{- $root := index . 0 }}{{ $service := printf "%s-%s" (include "penstock.name" $root) (index . 1) }}
+{{- $names := list $service (printf "%s.%s.svc" $service $root.Release.Namespace) }}
+{{- range $i := until (int (index . 2)) }}{{ $names = append $names (printf "%s-%d.%s" $service $i $service) }}{{ end }}
+{{- range $i, $name := $names }}{{ if $i }}, {{ end }}{{ $name | quote }}{{ end }}
+{{- end }}
+
+{{/* Quoted addresses of all pods of sidecars and consumers. */}}
+{{- define "penstock.roles" -}}
+{{- $root := . }}
+{{- range $i := until (int .Values.sidecar.replicas) }}"http://{{ include "penstock.name" $root }}-sidecar-{{ $i }}.{{ include "penstock.name" $root }}-sidecar:7070", {{ end }}
+{{- range $sink, $c := .Values.consumers }}{{ range $i := until (int $c.replicas) }}"http://{{ include "penstock.name" $root }}-{{ $sink }}-{{ $i }}.{{ include "penstock.name" $root }}-{{ $sink }}:7071", {{ end }}{{ end }}
+{{- end }}
