@@ -28,6 +28,20 @@ pub async fn open(
     opened.await?.context("the archive cannot be opened")
 }
 
+/// Connects to the archive that the settings name, else to the folder `default`, without sweeping.
+///
+/// Errors: as [`open`].
+#[cfg(feature = "cluster")]
+pub async fn connect(
+    default: &Path,
+    settings: &ArchiveSettings,
+    metrics: ArchiveMetrics,
+) -> anyhow::Result<ArchiveStore> {
+    let (settings, default) = (settings.clone(), default.to_path_buf());
+    let connected = tokio::task::spawn_blocking(move || ArchiveStore::connect(&settings, &default, metrics));
+    connected.await?.context("the archive cannot be opened")
+}
+
 /// Makes the sinks. The limits of their ranges are [`ArchiveSink::limits`].
 pub fn sinks(store: ArchiveStore, settings: &ArchiveSettings) -> impl Maker<ArchiveSink> + use<> {
     let settings = settings.clone();

@@ -11,7 +11,11 @@ mod board;
 #[cfg(feature = "cluster")]
 mod consume;
 #[cfg(feature = "cluster")]
+mod dead;
+#[cfg(feature = "cluster")]
 mod health;
+#[cfg(feature = "cluster")]
+mod ledger;
 #[cfg(feature = "cluster")]
 mod panel;
 #[cfg(feature = "cluster")]
@@ -19,7 +23,11 @@ mod peers;
 #[cfg(feature = "cluster")]
 mod process;
 #[cfg(feature = "cluster")]
+mod registry;
+#[cfg(feature = "cluster")]
 mod sidecar;
+#[cfg(feature = "cluster")]
+mod standing;
 
 use crate::args::Command;
 use crate::exit::{Verdict, WrongUsage};

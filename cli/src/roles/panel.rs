@@ -1,30 +1,116 @@
 //! `penstock panel`: the API, in a process that runs no pipeline.
+//!
+//! It answers `/healthz` and `/readyz` from its first moment; the API follows on the same address
+//! when the ledger is there.
 
 use super::health::{self, Pipelines, Serving, Shown};
+use super::peers::Peers;
 use super::process::{Role, Running};
+use super::standing::Elsewhere;
+use super::{board, ledger};
+use crate::parts::archive;
+use crate::parts::statistics::Server;
+use crate::parts::views::ArchiveView;
+use anyhow::Context;
+use penstock::settings::PanelSettings;
+use penstock::telemetry::ArchiveMetrics;
+use penstock_consumers::archive::ArchiveStore;
+use penstock_consumers::balances::ledger::AnyLedger;
+use penstock_panel::{ClickHouse, PanelConfig};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::task::JoinHandle;
 
 /// A panel that runs.
 pub struct Panel {
-    serving: Serving,
+    address: SocketAddr,
+    /// Waits for the ledger, then serves until the role stops.
+    serving: JoinHandle<()>,
 }
 
 impl Panel {
-    /// Starts it. Errors: the address is in use.
+    /// Starts it. Errors: the address is in use, or a setting cannot be used.
     pub async fn start(role: Role) -> anyhow::Result<Panel> {
-        let Role { settings, listen, clock, registry, board, stop: _ } = role;
-        let shown = Shown { role: "panel", board: board.clone(), pipelines: Pipelines::default(), registry, clock };
-        let serving = health::serve(listen.unwrap_or(settings.panel.listen), &settings.panel.allowed_hosts, shown)?;
-        board.waits("ledger", "this build has no MariaDB ledger yet");
-        Ok(Panel { serving })
+        ledger::check(&role.settings)?;
+        let server = Server::configured(&role.settings.statistics)?
+            .context("the configuration names no statistics.url: a cluster keeps its statistics in ClickHouse servers")?;
+        let clickhouse = server.reader(&role.settings.statistics);
+        let peers = Peers::new(&role.settings.panel.roles)?;
+        let shown = Shown {
+            role: "panel",
+            board: role.board.clone(),
+            pipelines: Pipelines::default(),
+            registry: role.registry.clone(),
+            clock: role.clock.clone(),
+        };
+        let listen = role.listen.unwrap_or(role.settings.panel.listen);
+        role.board.waits("start", "what the panel asks is being opened");
+        let starting = health::serve(listen, &role.settings.panel.allowed_hosts, shown)?;
+        let address = starting.address;
+        let serving = actix_rt::spawn(serve(role, address, starting, clickhouse, peers));
+        Ok(Panel { address, serving })
     }
 }
 
 impl Running for Panel {
     fn address(&self) -> String {
-        format!("http://{}", self.serving.address)
+        format!("http://{}", self.address)
     }
 
     async fn stop(self) {
-        self.serving.stop().await;
+        if let Err(error) = self.serving.await {
+            tracing::error!(%error, "the panel panicked");
+        }
     }
+}
+
+/// What the API asks.
+struct Sources {
+    ledger: AnyLedger,
+    archive: ArchiveStore,
+}
+
+async fn serve(role: Role, address: SocketAddr, starting: Serving, clickhouse: ClickHouse, peers: Peers) {
+    let asking = actix_rt::spawn(peers.clone().run(role.stop.clone()));
+    let opened = open(&role).await;
+    // Its address is what the API takes over.
+    starting.stop().await;
+    if let Some(sources) = opened {
+        let live = Arc::new(Elsewhere::new(peers.clone()));
+        let started = board::until(&role.board, "listen", &role.stop, async || {
+            penstock_panel::Panel::start(PanelConfig {
+                settings: PanelSettings { listen: address, ..role.settings.panel.clone() },
+                clickhouse: clickhouse.clone(),
+                ledger: sources.ledger.clone(),
+                known_lead: role.settings.balances.known_lead,
+                live: live.clone(),
+                archive: Arc::new(ArchiveView(sources.archive.clone())),
+                dead: Arc::new(super::dead::view()),
+                roles: peers.probes(),
+                registry: role.registry.clone(),
+                clock: role.clock.clone(),
+                shutdown: role.stop.clone(),
+            })
+        });
+        if let Some(running) = started.await
+            && let Err(error) = running.finished().await
+        {
+            tracing::warn!(%error, "the panel ended badly");
+        }
+        sources.ledger.close().await;
+    }
+    if let Err(error) = asking.await {
+        tracing::error!(%error, "whoever asks the other roles panicked");
+    }
+}
+
+/// Opens all of it; waits for what is away. `None` when the process is to stop first.
+async fn open(role: &Role) -> Option<Sources> {
+    let ledger = ledger::wait(role).await?;
+    let metrics = role.registry.with(ArchiveMetrics::register);
+    let archive = board::until(&role.board, "archive", &role.stop, async || {
+        archive::connect(Path::new("archive"), &role.settings.archive, metrics.clone()).await
+    });
+    Some(Sources { ledger, archive: archive.await? })
 }

@@ -1,13 +1,22 @@
-//! The archive sink of the cluster.
+//! `penstock consume archive`: Kafka to files in HDFS or S3.
 
 use super::Feed;
+use crate::parts::archive;
+use crate::roles::board;
+use penstock_consumers::archive::ArchiveSink;
+use std::path::Path;
 
-/// Opens what the sink writes to, and joins the group.
+/// Opens what the sink needs, and joins the group.
 ///
 /// Errors: what no waiting mends.
 pub async fn start(feed: Feed) -> anyhow::Result<()> {
-    let Feed { role, supervisor: _, pipelines } = feed;
-    pipelines.set(Vec::new());
-    role.board.waits("kafka", "this build does not read from Kafka yet");
-    Ok(())
+    let role = &feed.role;
+    let settings = &role.settings.archive;
+    let metrics = role.registry.with(penstock::telemetry::ArchiveMetrics::register);
+    let store = board::until(&role.board, "archive", &role.stop, async || {
+        archive::connect(Path::new("archive"), settings, metrics.clone()).await
+    });
+    let Some(store) = store.await else { return Ok(()) };
+    let files = archive::sinks(store, settings);
+    feed.consume("archive", ArchiveSink::limits(settings), None, files).await
 }

@@ -6,17 +6,29 @@
 
 mod archive;
 mod balances;
+mod group;
 mod statistics;
 
 use super::args::{ConsumeArgs, SinkName};
 use super::health::{self, Pipelines, Serving, Shown};
 use super::process::{self, Role, Running};
+use super::{board, ledger};
 use crate::exit::Verdict;
+use crate::parts::data_dir::DataDir;
+use crate::parts::ledger::Books;
 use penstock::actors::Supervisor;
+use penstock::pricing::Snapshot;
+use penstock::settings::Settings;
+use penstock_consumers::balances::ledger::AnyLedger;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// Pipelines stop first, then what publishes their effects, then what tidies.
+const PUBLISHERS: u8 = 1;
+const TIMERS: u8 = 2;
 /// Longest time for all children to end.
 const ENDING: Duration = Duration::from_secs(15);
 
@@ -26,6 +38,7 @@ struct Consumer {
     supervisor: Supervisor,
     /// Opens what the sink writes to, then adds the pipelines.
     starting: JoinHandle<()>,
+    _dir: DataDir,
 }
 
 /// Runs the consumer that `args` names until a signal.
@@ -43,8 +56,40 @@ struct Feed {
     pipelines: Pipelines,
 }
 
+impl Feed {
+    /// The ledger with what lives around it; waits for it. `None` when the process is to stop first.
+    async fn books(&self) -> Option<Books<AnyLedger>> {
+        let ledger = ledger::wait(&self.role).await?;
+        Some(Books::new(ledger, &self.role.settings.balances, &self.role.clock, &self.role.registry))
+    }
+
+    /// Prices, kept fresh. `None` when the process is to stop before the ledger can be read.
+    ///
+    /// Errors: the supervisor takes no children any more.
+    async fn catalogue(
+        &self,
+        books: &Books<AnyLedger>,
+    ) -> anyhow::Result<Option<watch::Receiver<Arc<Snapshot>>>> {
+        let fed = board::until(&self.role.board, "catalogue", &self.role.stop, async || books.feed().await);
+        let Some((snapshots, feed)) = fed.await else { return Ok(None) };
+        self.supervisor.add(feed.stage(TIMERS)).await?;
+        Ok(Some(snapshots))
+    }
+}
+
+/// What a configuration must say for a sink. Errors: one sentence.
+fn check(sink: SinkName, settings: &Settings) -> anyhow::Result<()> {
+    match sink {
+        SinkName::Statistics => statistics::check(settings).and_then(|()| ledger::check(settings)),
+        SinkName::Balances => ledger::check(settings),
+        SinkName::Archive => Ok(()),
+    }
+}
+
 impl Consumer {
     async fn start(role: Role, name: &'static str, sink: SinkName) -> anyhow::Result<Consumer> {
+        check(sink, &role.settings)?;
+        let dir = DataDir::open(&role.settings.data_dir())?;
         let configured = role.listen.or(role.settings.consume.listen);
         let listen = configured.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, port(sink))));
         let pipelines = Pipelines::default();
@@ -72,7 +117,7 @@ impl Consumer {
                 Err(error) => board.waits("start", &format!("{error:#}; restart the process when that is mended")),
             }
         });
-        Ok(Consumer { serving, supervisor, starting })
+        Ok(Consumer { serving, supervisor, starting, _dir: dir })
     }
 }
 

@@ -1,0 +1,23 @@
+//! The schema registry, when one is configured.
+
+use super::process::Role;
+use anyhow::Context;
+use penstock::registry::Registry;
+use penstock::telemetry::RegistryMetrics;
+use std::path::Path;
+
+/// File of the ids that are known, in the role's folder.
+const IDS: &str = "schema-ids.json";
+
+/// Starts to register our schemas in the background; `None` when no registry is configured.
+///
+/// Errors: a secret or a file of the configuration cannot be read.
+pub fn start(role: &Role, folder: &Path) -> anyhow::Result<Option<Registry>> {
+    let (settings, kafka) = (&role.settings.registry, &role.settings.kafka);
+    if settings.urls.is_empty() {
+        return Ok(None);
+    }
+    let metrics = role.registry.with(RegistryMetrics::register);
+    let registry = Registry::start(settings, kafka, Some(folder.join(IDS)), metrics, role.stop.clone());
+    Ok(Some(registry.context("the schema registry cannot be used")?))
+}
