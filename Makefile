@@ -58,6 +58,21 @@ check: tools-cluster $(DENY) ## formatting, clippy with warnings denied, licence
 	cargo check --locked -p penstock-cli
 	$(DENY) --offline --log-level error check bans licenses sources
 
+# Linters of deploy/, each by its own project's Go module.
+DEPLOY_TOOLS := $(PARTS)/tools/deploy
+.PHONY: deploy-check
+deploy-check: $(DEPLOY_TOOLS)/.ready ## units, compose file and Helm chart by their own linters (needs Go and systemd; builds the linters once)
+	cargo build --locked -p penstock-cli --features cluster
+	@scripts/deploy-check.sh "$(DEPLOY_TOOLS)" "$(CARGO_TARGET_DIR)/debug/penstock"
+
+$(DEPLOY_TOOLS)/.ready:
+	@command -v go systemd-analyze >/dev/null || { echo "make: deploy-check needs go and systemd-analyze (packages golang, systemd)" >&2; exit 1; }
+	@mkdir -p "$(@D)"
+	GOBIN="$(@D)" GOFLAGS=-p=2 go install helm.sh/helm/v3/cmd/helm@v3.22.0
+	GOBIN="$(@D)" GOFLAGS=-p=2 go install sigs.k8s.io/kubectl-validate@v0.0.4
+	GOBIN="$(@D)" GOFLAGS=-p=2 go install github.com/compose-spec/compose-go/v2/cmd@v2.16.2
+	@mv "$(@D)/cmd" "$(@D)/compose" && touch $@
+
 .PHONY: advisories
 advisories: $(DENY) ## known vulnerabilities in dependencies (needs the advisory database: network)
 	$(DENY) check advisories

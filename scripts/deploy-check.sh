@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Validates what is below deploy/ with the tools of those who will run it.
+#
+#   deploy-check.sh BIN PENSTOCK
+#
+# BIN holds helm, kubectl-validate and compose (`make deploy-check` builds them from their Go
+# modules); PENSTOCK is a penstock binary with the feature `cluster`, for `check-config`.
+set -euo pipefail
+bin=$1
+penstock=$2
+cd "$(dirname "$0")/.."
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+echo "systemd units"
+# The units name /usr/bin/penstock, which need not be installed here: a copy under a root that has it.
+for unit in deploy/systemd/*.service; do
+  sed 's|/usr/bin/penstock|/bin/true|' "$unit" >"$work/$(basename "$unit")"
+done
+said=$(systemd-analyze verify "$work"/*.service 2>&1) || { echo "$said" >&2; exit 1; }
+[ -z "$said" ] || { echo "$said" >&2; exit 1; }
+# 2.0 of 10: what is left is the network, which the roles are for.
+systemd-analyze security --offline=true --threshold=20 --no-pager "$work"/penstock-sidecar.service >/dev/null
+
+echo "compose file"
+"$bin/compose" -format json deploy/compose/compose.yaml >"$work/compose.json"
+"$penstock" check-config deploy/compose/cluster.toml >/dev/null
+"$penstock" check-config config/cluster.toml >/dev/null
+
+echo "Helm chart"
+"$bin/helm" lint --strict deploy/helm/penstock >/dev/null
+for kube in 1.27.0 1.31.0; do
+  "$bin/helm" template ads deploy/helm/penstock --kube-version "$kube" >"$work/default.yaml"
+  "$bin/helm" template ads deploy/helm/penstock --kube-version "$kube" --set existingSecret=secrets \
+    --set networkPolicy.enabled=true --set sidecar.storageClass=fast --set panel.enabled=true >"$work/all.yaml"
+  "$bin/kubectl-validate" --version "${kube%.*}" "$work/default.yaml" "$work/all.yaml" >"$work/said" 2>&1 \
+    || { cat "$work/said" >&2; exit 1; }
+done
+# The configuration inside it is one that the binary takes.
+python3 - "$work/default.yaml" "$work/cluster.toml" <<'PY'
+import re, sys, textwrap
+text = open(sys.argv[1]).read()
+body = re.search(r"^  cluster\.toml: \|\n((?:    .*\n|\n)+)", text, re.M).group(1)
+open(sys.argv[2], "w").write(textwrap.dedent(body))
+PY
+"$penstock" check-config "$work/cluster.toml" >/dev/null
+if "$bin/helm" template ads deploy/helm/penstock --kube-version 1.31.0 --set consumers.everything.replicas=1 >/dev/null 2>&1; then
+  echo "the chart takes a consumer that there is not" >&2
+  exit 1
+fi
+echo "all of deploy/ is valid"
