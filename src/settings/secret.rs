@@ -28,7 +28,8 @@ impl SecretSource {
     pub fn read(&self, key: &'static str) -> Result<Option<String>, SettingsError> {
         match (&self.file, &self.env) {
             (Some(_), Some(name)) => Err(SettingsError::value(key, name, "give `file` or `env`, not both")),
-            (Some(file), None) => match std::fs::read_to_string(found(file, std::env::var_os("CREDENTIALS_DIRECTORY"))) {
+            (Some(file), None) => match std::fs::read_to_string(found(file, std::env::var_os("CREDENTIALS_DIRECTORY")))
+            {
                 Ok(text) => Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned())),
                 Err(error) => {
                     Err(SettingsError::value(key, file.display(), format!("the secret's file cannot be read: {error}")))

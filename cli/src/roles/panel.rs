@@ -33,8 +33,9 @@ impl Panel {
     /// Starts it. Errors: the address is in use, or a setting cannot be used.
     pub async fn start(role: Role) -> anyhow::Result<Panel> {
         ledger::check(&role.settings)?;
-        let server = Server::configured(&role.settings.statistics)?
-            .context("the configuration names no statistics.url: a cluster keeps its statistics in ClickHouse servers")?;
+        let server = Server::configured(&role.settings.statistics)?.context(
+            "the configuration names no statistics.url: a cluster keeps its statistics in ClickHouse servers",
+        )?;
         let clickhouse = server.reader(&role.settings.statistics);
         let peers = Peers::new(&role.settings.panel.roles)?;
         let shown = Shown {
@@ -86,7 +87,7 @@ async fn serve(role: Role, address: SocketAddr, starting: Serving, clickhouse: C
                 known_lead: role.settings.balances.known_lead,
                 live: live.clone(),
                 archive: Arc::new(ArchiveView(sources.archive.clone())),
-                dead: Arc::new(super::dead::view()),
+                dead: Arc::new(super::dead::View),
                 roles: peers.probes(),
                 registry: role.registry.clone(),
                 clock: role.clock.clone(),

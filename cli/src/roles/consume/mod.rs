@@ -66,10 +66,7 @@ impl Feed {
     /// Prices, kept fresh. `None` when the process is to stop before the ledger can be read.
     ///
     /// Errors: the supervisor takes no children any more.
-    async fn catalogue(
-        &self,
-        books: &Books<AnyLedger>,
-    ) -> anyhow::Result<Option<watch::Receiver<Arc<Snapshot>>>> {
+    async fn catalogue(&self, books: &Books<AnyLedger>) -> anyhow::Result<Option<watch::Receiver<Arc<Snapshot>>>> {
         let fed = board::until(&self.role.board, "catalogue", &self.role.stop, async || books.feed().await);
         let Some((snapshots, feed)) = fed.await else { return Ok(None) };
         self.supervisor.add(feed.stage(TIMERS)).await?;
