@@ -56,6 +56,8 @@ check: tools-cluster $(DENY) ## formatting, clippy with warnings denied, licence
 	cargo clippy --locked --workspace --all-targets --features cluster -- -D warnings
 	# Without the feature, as `make demo` builds it.
 	cargo check --locked -p penstock-cli
+	# Offline, it reads the manifests of every platform's dependencies.
+	cargo fetch --locked --quiet
 	$(DENY) --offline --log-level error check bans licenses sources
 
 # Linters of deploy/, each by its own project's Go module.
