@@ -7,6 +7,7 @@ mod context;
 pub mod key;
 pub mod producer;
 pub mod publisher;
+mod tail;
 #[cfg(test)]
 mod tests;
 
@@ -14,3 +15,4 @@ pub use batch::{Message, Ticket};
 pub use key::Key;
 pub use producer::{Enqueued, Producer, ProducerError, ProducerOptions, SharedProducer};
 pub use publisher::{PublishError, Publisher};
+pub use tail::Tail;

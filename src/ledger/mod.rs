@@ -16,6 +16,7 @@ mod batch;
 mod calendar;
 mod catalogue;
 mod diff;
+mod lease;
 mod posting;
 mod reason;
 mod state;
@@ -26,6 +27,7 @@ pub use batch::{Batch, Group, Grouper, Quarter, Unique, quarter, quarter_hour, q
 pub use calendar::{ZoneError, day_of, next_day, zone};
 pub use catalogue::{Advertiser, Campaign, Catalogue, ImportReport};
 pub use diff::{CatalogueDiff, diff, rates_of};
+pub use lease::{Keeper as LeaseKeeper, Lease};
 pub use posting::{Account, AdvertiserAccount, DayAccount, Posting, post};
 pub use reason::Reason;
 pub use state::{Heartbeat, KPIS_SCHEMA, KpiRecord, STATE_SCHEMA, StateChange, StateError, StateRecord};
@@ -223,6 +225,12 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     fn load_catalogue(&self) -> impl Future<Output = Result<(u64, Snapshot), LedgerError>> + Send;
 
     // ---- what the publisher and the timers need
+
+    /// Waits until this process is the one that publishes. A database of one process gives the
+    /// lease at once.
+    fn lead(&self) -> impl Future<Output = Result<Lease, LedgerError>> + Send {
+        std::future::ready(Ok(Lease::forever()))
+    }
 
     /// Gives versions to outbox rows that have none, then returns the unpublished ones by
     /// ascending version, at most `limit`.

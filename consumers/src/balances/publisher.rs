@@ -1,13 +1,14 @@
 //! Publishes the outbox: what the ledger decided, in one order, to everybody who serves ads.
 //!
-//! There is one publisher. It takes unpublished rows (never "id above the last one", since
+//! There is one publisher, whoever has the ledger's lease. It takes unpublished rows (never "id above the last one", since
 //! COMMITs overtake each other), which the ledger has given versions, appends them, waits until
 //! they are durable, and marks them. A crash between append and mark repeats records with the
 //! same version and content, which readers drop. At start it repeats the newest state of every
 //! campaign, so that the log tells all there is to know however much of it retention has taken.
 
-use super::state_log::{StateLog, StateLogError};
-use penstock::ledger::{Heartbeat, KpiRecord, Ledger, LedgerError, StateChange, StateError, StateRecord};
+use super::state_log::{Entry, Overtaken, StateLog, StateLogError};
+use penstock::ledger::{Heartbeat, Ledger, LedgerError, StateChange, StateError, StateRecord};
+use penstock::pricing::CampaignId;
 use penstock::settings::BalancesSettings;
 use penstock::telemetry::BalancesMetrics;
 use penstock::time::Clock;
@@ -70,16 +71,47 @@ impl<L: Ledger, S: StateLog, K: StateLog> Publisher<L, S, K> {
         Publisher { ledger, states, kpis, clock, settings: settings.clone(), metrics, version: 0 }
     }
 
-    /// Publishes until `stop`, then once more what is there.
+    /// Publishes until `stop`, then once more what is there; only while this process has the
+    /// ledger's lease.
     ///
     /// Errors: [`PublishError`] when no retry can help; a new publisher goes on from the outbox.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), PublishError> {
+        let mut wait = RETRY_FIRST;
+        while !stop.is_cancelled() {
+            let ledger = self.ledger.clone();
+            let lease = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                lease = ledger.lead() => lease,
+            };
+            match lease {
+                Ok(lease) => {
+                    wait = RETRY_FIRST;
+                    tokio::select! {
+                        biased;
+                        () = lease.lost() => tracing::warn!("another process may publish now; this one waits"),
+                        done = self.lead(&stop) => return done,
+                    }
+                }
+                Err(error) => self.failed(error.into(), &mut wait, &stop).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes as the one who does.
+    async fn lead(&mut self, stop: &CancellationToken) -> Result<(), PublishError> {
         let mut heartbeats = tokio::time::interval(self.settings.heartbeat);
         let mut totals = tokio::time::interval(self.settings.kpis_interval);
         let mut wait = RETRY_FIRST;
-        let mut repeated = false;
+        let (mut repeated, mut again) = (false, None);
         loop {
-            let done = if repeated { self.publish().await } else { self.repeat().await };
+            let retelling = again.is_some();
+            let done = match (repeated, again.take()) {
+                (false, _) | (_, Some(Overtaken::Everything)) => self.repeat().await,
+                (true, Some(Overtaken::Campaigns(ids))) => self.tell_again(&ids).await,
+                (true, None) => self.publish().await,
+            };
             let (kpis, beat) = match done {
                 Ok(()) => {
                     repeated = true;
@@ -92,10 +124,19 @@ impl<L: Ledger, S: StateLog, K: StateLog> Publisher<L, S, K> {
                         _ = heartbeats.tick() => (false, true),
                         _ = totals.tick() => (true, false),
                         () = tokio::time::sleep(self.settings.outbox_poll) => (false, false),
+                        overtaken = self.states.overtaken() => {
+                            match overtaken {
+                                Ok(what) => again = Some(what),
+                                Err(error) => self.failed(error.into(), &mut wait, stop).await?,
+                            }
+                            (false, false)
+                        }
                     }
                 }
                 Err(error) => {
-                    self.failed(error, &mut wait, &stop).await?;
+                    // What was to be told again may not have been: then everything is.
+                    repeated &= !retelling;
+                    self.failed(error, &mut wait, stop).await?;
                     if stop.is_cancelled() {
                         return Ok(());
                     }
@@ -108,7 +149,7 @@ impl<L: Ledger, S: StateLog, K: StateLog> Publisher<L, S, K> {
                 _ => Ok(()),
             };
             if let Err(error) = done {
-                self.failed(error, &mut wait, &stop).await?;
+                self.failed(error, &mut wait, stop).await?;
             }
         }
     }
@@ -133,6 +174,7 @@ impl<L: Ledger, S: StateLog, K: StateLog> Publisher<L, S, K> {
     ///
     /// Errors: [`PublishError`].
     pub async fn repeat(&mut self) -> Result<(), PublishError> {
+        self.states.begin().await?;
         let states = self.ledger.states().await?;
         for part in states.chunks(STEP as usize) {
             self.states.append(&encoded(part)?).await?;
@@ -140,6 +182,18 @@ impl<L: Ledger, S: StateLog, K: StateLog> Publisher<L, S, K> {
         }
         self.publish().await?;
         self.beat().await
+    }
+
+    /// Tells the newest states of these campaigns once more, behind older ones.
+    async fn tell_again(&mut self, ids: &[CampaignId]) -> Result<(), PublishError> {
+        tracing::warn!(campaigns = ids.len(), "older states were written behind newer ones; those are told again");
+        let mut states = self.ledger.states().await?;
+        states.retain(|state| ids.contains(&state.campaign_id));
+        for part in states.chunks(STEP as usize) {
+            self.states.append(&encoded(part)?).await?;
+            self.told(part);
+        }
+        self.publish().await
     }
 
     /// Publishes everything that is unpublished. Errors: [`PublishError`].
@@ -167,9 +221,8 @@ impl<L: Ledger, S: StateLog, K: StateLog> Publisher<L, S, K> {
 
     /// Says that everything up to the newest version is in the log. Errors: [`PublishError`].
     pub async fn beat(&mut self) -> Result<(), PublishError> {
-        let mut record = Vec::new();
-        StateRecord::Heartbeat(Heartbeat { version: self.version, at: self.clock.now() }).encode(&mut record)?;
-        self.states.append(&[record]).await?;
+        let heartbeat = Heartbeat { version: self.version, at: self.clock.now() };
+        self.states.append(&[Entry::record(&StateRecord::Heartbeat(heartbeat))?]).await?;
         self.metrics.published("heartbeat", 1);
         Ok(())
     }
@@ -181,7 +234,7 @@ impl<L: Ledger, S: StateLog, K: StateLog> Publisher<L, S, K> {
             if changed.is_empty() {
                 return Ok(());
             }
-            let records = changed.iter().map(encoded_kpis).collect::<Result<Vec<_>, _>>()?;
+            let records = changed.iter().map(Entry::kpis).collect::<Result<Vec<_>, _>>()?;
             self.kpis.append(&records).await?;
             self.metrics.published("kpis", records.len());
             self.ledger.kpis_published(&changed).await?;
@@ -192,17 +245,6 @@ impl<L: Ledger, S: StateLog, K: StateLog> Publisher<L, S, K> {
     }
 }
 
-fn encoded(changes: &[StateChange]) -> Result<Vec<Vec<u8>>, StateError> {
-    changes
-        .iter()
-        .map(|change| {
-            let mut record = Vec::new();
-            StateRecord::Change(change.clone()).encode(&mut record).map(|()| record)
-        })
-        .collect()
-}
-
-fn encoded_kpis(kpis: &KpiRecord) -> Result<Vec<u8>, StateError> {
-    let mut record = Vec::new();
-    kpis.encode(&mut record).map(|()| record)
+fn encoded(changes: &[StateChange]) -> Result<Vec<Entry>, StateError> {
+    changes.iter().map(Entry::state).collect()
 }

@@ -6,7 +6,7 @@ use penstock::log::spool::{RealDisk, Retention, Spool};
 use penstock::log::{Limits, Log, Records};
 use penstock::settings::{BalancesSettings, SpoolSettings};
 use penstock::telemetry::BalancesMetrics;
-use penstock_consumers::balances::{PublishError, Publisher, SpoolStateLog, StateLog, StateLogError};
+use penstock_consumers::balances::{Entry, PublishError, Publisher, SpoolStateLog, StateLog, StateLogError};
 use penstock_consumers::catalogue::parse;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -27,10 +27,10 @@ struct Memory {
 }
 
 impl StateLog for Memory {
-    async fn append(&mut self, records: &[Vec<u8>]) -> Result<(), StateLogError> {
+    async fn append(&mut self, records: &[Entry]) -> Result<(), StateLogError> {
         let fail = self.fail.borrow_mut().take();
         if fail != Some(false) {
-            self.records.borrow_mut().extend_from_slice(records);
+            self.records.borrow_mut().extend(records.iter().map(|r| r.body.clone()));
         }
         fail.map_or(Ok(()), |_| Err(StateLogError::Retry("the device is away".into())))
     }

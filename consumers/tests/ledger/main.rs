@@ -14,8 +14,12 @@ mod catalogue;
 mod conformance;
 mod control;
 #[cfg(feature = "cluster")]
+mod crashes;
+#[cfg(feature = "cluster")]
 mod mariadb;
 mod model;
+#[cfg(feature = "cluster")]
+mod proxy;
 mod publishing;
 mod sqlite;
 mod support;

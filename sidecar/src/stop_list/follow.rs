@@ -55,7 +55,7 @@ struct Taken {
 pub async fn follow<L: Log>(list: StopList, mut log: L, how: Following, shutdown: CancellationToken) {
     let started = list.now();
     let (mut next, mut loss) = start(&list, &log, &how).await;
-    let (first, backlog) = (next, log.end());
+    let (first, mut backlog) = (next, log.end());
     let mut records = Records::new();
     let mut saved = next;
     let mut save_at = Instant::now() + how.interval;
@@ -70,6 +70,10 @@ pub async fn follow<L: Log>(list: StopList, mut log: L, how: Following, shutdown
             () = shutdown.cancelled() => break,
             read = log.read(next, &LIMITS, &mut records) => read,
         };
+        if backlog == Offset::MAX {
+            // A log of servers knows its end only when they have answered.
+            backlog = log.end();
+        }
         match read {
             Ok(_) => {
                 failures = 0;

@@ -5,8 +5,8 @@ use super::mariadb::MariaDbLedger;
 use super::sqlite::SqliteLedger;
 use penstock::ledger::{
     Adjustment, AdvertiserId, AdvertiserView, Applied, AuditEntry, Batch, Books, Budget, CampaignFilter, CampaignView,
-    Catalogue, Change, Horizons, Housekept, ImportReport, KpiRecord, Ledger, LedgerError, NewAdjustment, StateChange,
-    StoppedCampaign,
+    Catalogue, Change, Horizons, Housekept, ImportReport, KpiRecord, Lease, Ledger, LedgerError, NewAdjustment,
+    StateChange, StoppedCampaign,
 };
 use penstock::log::{LogId, Offset, Range};
 use penstock::pricing::{CampaignId, Snapshot};
@@ -143,6 +143,10 @@ impl Ledger for AnyLedger {
 
     async fn load_catalogue(&self) -> Result<(u64, Snapshot), LedgerError> {
         either!(self, l => l.load_catalogue().await)
+    }
+
+    async fn lead(&self) -> Result<Lease, LedgerError> {
+        either!(self, l => l.lead().await)
     }
 
     async fn claim(&self, limit: u32) -> Result<Vec<StateChange>, LedgerError> {

@@ -21,6 +21,7 @@ mod connect;
 mod control;
 mod import;
 mod keeping;
+mod lease;
 mod outbox;
 mod settle;
 mod tx;
@@ -30,14 +31,14 @@ use super::rows::Rows;
 use super::{fit, signed};
 use penstock::ledger::{
     Adjustment, AdvertiserId, AdvertiserView, Applied, AuditEntry, Batch, Books, Budget, CampaignFilter, CampaignView,
-    Catalogue, Change, Horizons, Housekept, ImportReport, KpiRecord, Ledger, LedgerError, NewAdjustment, StateChange,
-    StoppedCampaign,
+    Catalogue, Change, Horizons, Housekept, ImportReport, KpiRecord, Lease, Ledger, LedgerError, NewAdjustment,
+    StateChange, StoppedCampaign,
 };
 use penstock::log::{LogId, Offset, Range};
 use penstock::pricing::{CampaignId, Snapshot};
 use penstock::settings::LedgerSettings;
 use penstock::time::{Clock, Micros};
-use sqlx::mysql::{MySqlConnection, MySqlDatabaseError, MySqlPool};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlPool};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -55,6 +56,9 @@ struct Inner {
     outbox: Notify,
     clock: Arc<dyn Clock>,
     timeout: Duration,
+    /// For connections that are not the pool's: the publisher's lease.
+    options: MySqlConnectOptions,
+    lease: Duration,
 }
 
 impl MariaDbLedger {
@@ -65,8 +69,10 @@ impl MariaDbLedger {
     pub async fn open(settings: &LedgerSettings, clock: Arc<dyn Clock>) -> Result<MariaDbLedger, LedgerError> {
         let options = connect::options(settings)?;
         connect::prepare(&options, settings.timeout).await?;
-        let pool = connect::pool(options, settings);
-        Ok(MariaDbLedger { inner: Arc::new(Inner { pool, outbox: Notify::new(), clock, timeout: settings.timeout }) })
+        let pool = connect::pool(options.clone(), settings);
+        let (timeout, lease) = (settings.timeout, settings.publisher_lease);
+        let inner = Inner { pool, outbox: Notify::new(), clock, timeout, options, lease };
+        Ok(MariaDbLedger { inner: Arc::new(inner) })
     }
 
     /// Waits for what is under way, then closes all connections.
@@ -240,6 +246,10 @@ impl Ledger for MariaDbLedger {
 
     async fn load_catalogue(&self) -> Result<(u64, Snapshot), LedgerError> {
         read!(self, |tx| catalogue::load(&mut tx))
+    }
+
+    async fn lead(&self) -> Result<Lease, LedgerError> {
+        lease::lead(self).await
     }
 
     async fn claim(&self, limit: u32) -> Result<Vec<StateChange>, LedgerError> {
