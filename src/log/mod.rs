@@ -1,9 +1,11 @@
 //! Logs: partitioned, append-only, addressed by offset.
 //!
 //! A pipeline sees one partition of a log through [`Log`] and knows nothing of where it lies:
-//! on disk ([`spool`]) or in Kafka (the cluster profile). Readers only ever see what is durable, so a sink is never ahead
+//! on disk ([`spool`]) or in Kafka (`kafka`, the cluster profile). Readers only ever see what is durable, so a sink is never ahead
 //! of what a power cut leaves, and an offset is never used twice.
 
+#[cfg(feature = "cluster")]
+pub mod kafka;
 pub mod records;
 pub mod spool;
 

@@ -56,6 +56,15 @@ impl Records {
         self.entries.push(Entry { offset, appended, start, len, corrupt: false });
     }
 
+    /// Appends one record that comes in two parts (copies both).
+    pub fn push_parts(&mut self, offset: Offset, appended: Micros, head: &[u8], rest: &[u8]) {
+        self.push(offset, appended, head);
+        self.bytes.extend_from_slice(rest);
+        if let Some(entry) = self.entries.last_mut() {
+            entry.len = u32::try_from(head.len() + rest.len()).unwrap_or(u32::MAX);
+        }
+    }
+
     /// Appends the hole that a corrupt record leaves.
     pub fn push_corrupt(&mut self, offset: Offset, appended: Micros) {
         self.entries.push(Entry { offset, appended, start: self.bytes.len(), len: 0, corrupt: true });

@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod balances;
 pub mod engine;
+pub mod kafka_log;
 pub mod panel;
 pub mod pipeline;
 pub mod registry;
@@ -13,6 +14,7 @@ pub mod statistics;
 pub use archive::ArchiveMetrics;
 pub use balances::BalancesMetrics;
 pub use engine::{EngineMetrics, EngineSupervisorMetrics};
+pub use kafka_log::KafkaLogMetrics;
 pub use panel::PanelMetrics;
 pub use pipeline::PipelineMetrics;
 pub use registry::RegistryMetrics;
