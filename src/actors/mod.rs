@@ -12,6 +12,8 @@
 //! ```
 
 mod child;
+#[cfg(feature = "cluster")]
+mod group;
 pub mod mailbox;
 mod pipeline;
 mod supervisor;
@@ -19,6 +21,8 @@ mod supervisor;
 mod tests;
 
 pub use child::{Child, ChildState, ChildStatus, Ended, Incarnation, Place};
+#[cfg(feature = "cluster")]
+pub use group::{Handles, Life, group_child};
 pub use mailbox::{AskError, Mailbox, SendError};
 pub use pipeline::pipeline_child;
 pub use supervisor::{AddError, StopReport, Supervisor};

@@ -20,7 +20,7 @@ where
 {
     Child::new(name, move |incarnation| {
         handle.begin(incarnation.generation);
-        let fallen = Fallen(Some(handle.clone()));
+        let fallen = Fallen::new(handle.clone());
         let built = build(incarnation);
         let handle = handle.clone();
         async move {
@@ -42,10 +42,14 @@ where
 }
 
 /// Marks the pipeline as failed when its future is dropped before its end: a panic, or a cut.
-struct Fallen(Option<PipelineHandle>);
+pub(super) struct Fallen(Option<PipelineHandle>);
 
 impl Fallen {
-    fn defuse(mut self) {
+    pub fn new(handle: PipelineHandle) -> Self {
+        Fallen(Some(handle))
+    }
+
+    pub fn defuse(mut self) {
         self.0 = None;
     }
 }

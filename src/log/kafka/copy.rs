@@ -44,13 +44,7 @@ pub(super) struct Unknown(pub u32);
 
 /// Copies a message of whose schema id the registry has said what it is: a fingerprint (perhaps
 /// nobody's, and then the record is poison as `unknown_schema`), or that there is none (`bad_frame`).
-pub(super) fn looked_up(
-    raw: &Raw,
-    offset: Offset,
-    fingerprint: Option<u64>,
-    clock: &dyn Clock,
-    out: &mut Records,
-) {
+pub(super) fn looked_up(raw: &Raw, offset: Offset, fingerprint: Option<u64>, clock: &dyn Clock, out: &mut Records) {
     let (appended, body) = (appended(raw, clock), raw.payload().unwrap_or_default());
     match (fingerprint, confluent::split(body)) {
         (Some(fingerprint), Some((_, datum))) => {

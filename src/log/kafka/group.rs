@@ -149,7 +149,8 @@ impl Member {
         let topics: Vec<&str> = options.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(ClientError::Create)?;
         let stop = Arc::new(AtomicBool::new(false));
-        let work = Work { consumer, requests: receiver, stop: Arc::clone(&stop), refused: None, options: options.clone() };
+        let work =
+            Work { consumer, requests: receiver, stop: Arc::clone(&stop), refused: None, options: options.clone() };
         let thread = std::thread::Builder::new().name(format!("group-{}", options.group));
         thread.spawn(move || work.run()).map_err(ClientError::Thread)?;
         let commit_timeout = options.commit_timeout;
@@ -305,7 +306,8 @@ impl Work {
                 return;
             }
             let (mut stores, mut asks): (Stores, Asks) = (Vec::new(), Vec::new());
-            for request in first.into_iter().chain(std::iter::from_fn(|| self.requests.try_recv().ok())).take(REQUESTS) {
+            for request in first.into_iter().chain(std::iter::from_fn(|| self.requests.try_recv().ok())).take(REQUESTS)
+            {
                 match request {
                     Request::Wake => {}
                     Request::Store { owner, log, position, answer } => stores.push((owner, log, position, answer)),
@@ -385,7 +387,11 @@ impl Work {
         let lost = code.is_some_and(is_lost);
         if lost {
             context.metrics.fenced.inc();
-            tracing::warn!(group = self.options.group, ?code, "a commit was refused: the partitions have another owner");
+            tracing::warn!(
+                group = self.options.group,
+                ?code,
+                "a commit was refused: the partitions have another owner"
+            );
         }
         for (_, log, _, answer) in ours {
             let result = match &done {

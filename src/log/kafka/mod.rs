@@ -212,7 +212,8 @@ impl<R: SchemaIds> KafkaLog<R> {
             if let (Err(Unknown(id)), Some(registry)) = (copy::message(raw, offset, registry, clock, out), registry) {
                 // What becomes of a record must not depend on the registry's health, so there is no
                 // answer but its own.
-                let answer = registry.look_up(id).await.map_err(|e| self.io("read a record's schema", e.to_string()))?;
+                let answer =
+                    registry.look_up(id).await.map_err(|e| self.io("read a record's schema", e.to_string()))?;
                 copy::looked_up(raw, offset, answer, clock, out);
             }
         }

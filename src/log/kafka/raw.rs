@@ -45,8 +45,7 @@ impl Raw {
     pub fn payload(&self) -> Option<&[u8]> {
         let message = self.get();
         // SAFETY: librdkafka gives pointer and length of the value, which lives with the message.
-        (!message.payload.is_null())
-            .then(|| unsafe { std::slice::from_raw_parts(message.payload.cast(), message.len) })
+        (!message.payload.is_null()).then(|| unsafe { std::slice::from_raw_parts(message.payload.cast(), message.len) })
     }
 
     /// Length of the value in bytes.
@@ -101,9 +100,8 @@ impl Queue {
     pub fn cut(consumer: Arc<BaseConsumer<FetchContext>>, topic: &str, partition: i32) -> Option<Queue> {
         let topic = CString::new(topic).ok()?;
         // SAFETY: the client lives as long as `consumer`, and the name for the call.
-        let queue = unsafe {
-            sys::rd_kafka_queue_get_partition(consumer.client().native_ptr(), topic.as_ptr(), partition)
-        };
+        let queue =
+            unsafe { sys::rd_kafka_queue_get_partition(consumer.client().native_ptr(), topic.as_ptr(), partition) };
         let queue = NonNull::new(queue)?;
         let wake = Arc::new(Notify::new());
         // SAFETY: the queue is valid. The callback's pointer is that of `wake`, which this struct

@@ -17,7 +17,8 @@ pub(super) fn metadata(position: Position) -> String {
 
 /// A committed offset with its metadata as a position; `Err` says what is wrong with it.
 pub(super) fn parse(next: Offset, metadata: &str) -> Result<Position, String> {
-    let bad = || format!("the commit's metadata {:?} is not one of ours", metadata.chars().take(80).collect::<String>());
+    let bad =
+        || format!("the commit's metadata {:?} is not one of ours", metadata.chars().take(80).collect::<String>());
     let mut words = metadata.split(' ');
     match words.next() {
         Some("") if metadata.is_empty() => return Ok(Position::at(next)),
