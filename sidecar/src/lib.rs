@@ -5,6 +5,8 @@
 //! routes and what guards them, [`stop_list`] what the ad server asks. [`Sidecar::start`] runs it
 //! inside `penstock up` or alone, until its token is cancelled; then it drains.
 
+#[cfg(feature = "cluster")]
+pub mod forward;
 pub mod http;
 pub mod intake;
 pub mod stop_list;

@@ -1,6 +1,7 @@
 //! What everything that talks to Kafka shares: the client's configuration, the keys of records,
 //! the producer with librdkafka's batch call, and the small publisher on top of it.
 
+pub mod barrier;
 mod batch;
 pub mod client;
 mod context;
@@ -14,5 +15,5 @@ mod tests;
 pub use batch::{Message, Ticket};
 pub use key::Key;
 pub use producer::{Enqueued, Producer, ProducerError, ProducerOptions, SharedProducer};
-pub use publisher::{PublishError, Publisher};
+pub use publisher::{PublishError, Publisher, is_final};
 pub use tail::Tail;

@@ -152,6 +152,14 @@ impl Producer {
         let found = metadata.topics().iter().find(|t| t.name() == topic && t.error().is_none());
         Ok(found.and_then(|t| u32::try_from(t.partitions().len()).ok()).filter(|n| *n > 0))
     }
+
+    /// First offset behind the newest record of a partition. Blocks up to `timeout`.
+    ///
+    /// Errors: the brokers do not answer.
+    pub fn end(&self, topic: &str, partition: u32, timeout: Duration) -> Result<i64, KafkaError> {
+        let partition = i32::try_from(partition).unwrap_or(i32::MAX);
+        Ok(self.client.client().fetch_watermarks(topic, partition, timeout)?.1)
+    }
 }
 
 /// A producer that several share and that is replaced when it has failed. Cheap to clone.

@@ -93,8 +93,9 @@ impl Publisher {
     }
 }
 
-/// Errors that only an operator can put right.
-pub(crate) const fn is_final(code: RDKafkaErrorCode) -> bool {
+/// Whether only an operator can put the error right.
+#[must_use]
+pub const fn is_final(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as E;
     matches!(
         code,

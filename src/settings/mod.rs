@@ -7,6 +7,7 @@ mod archive;
 mod balances;
 mod consume;
 mod engine;
+mod forward;
 mod intake;
 mod kafka;
 mod ledger;
@@ -22,6 +23,7 @@ pub use archive::{ArchiveLocation, ArchiveSettings, CompactSettings};
 pub use balances::BalancesSettings;
 pub use consume::ConsumeSettings;
 pub use engine::EngineSettings;
+pub use forward::{Compression, ForwardSettings};
 pub use intake::{IntakeSettings, RateSettings};
 pub use kafka::{KafkaSecurity, KafkaSettings, SaslMechanism};
 pub use ledger::LedgerSettings;
@@ -66,6 +68,8 @@ pub struct Settings {
     pub panel: PanelSettings,
     /// The connection to Kafka, and the topics (cluster profile).
     pub kafka: KafkaSettings,
+    /// The forwarder from the spool to Kafka (cluster profile).
+    pub forward: ForwardSettings,
     /// The schema registry (cluster profile).
     pub registry: RegistrySettings,
     /// What the consumers' processes have in common (cluster profile).
@@ -136,6 +140,7 @@ impl Settings {
         self.archive.validate()?;
         self.panel.validate()?;
         self.kafka.validate()?;
+        self.forward.validate()?;
         self.registry.validate()?;
         self.consume.validate()
     }

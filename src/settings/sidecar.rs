@@ -34,6 +34,11 @@ pub struct SidecarSettings {
     /// `sync_timeout`, outcome unknown. 100ms to 10m. Default 30s.
     #[serde(with = "humantime_serde")]
     pub sync_timeout: Duration,
+    /// Longest wait for Kafka's acknowledgement when a request asks for `kafka`; then the answer is
+    /// 503 `kafka_timeout`, outcome unknown: it is in the spool and will be sent. 100ms to 10m.
+    /// Default 30s.
+    #[serde(with = "humantime_serde")]
+    pub kafka_timeout: Duration,
     /// Longest time that open requests get at shutdown; at most 10m. Default 10s.
     #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
@@ -72,6 +77,7 @@ impl Default for SidecarSettings {
             keep_alive: Duration::from_secs(75),
             peer_timeout: Duration::from_secs(60),
             sync_timeout: Duration::from_secs(30),
+            kafka_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(10),
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
@@ -107,6 +113,7 @@ impl SidecarSettings {
         span("sidecar.keep_alive", self.keep_alive, SECOND, 60 * MINUTE)?;
         span("sidecar.peer_timeout", self.peer_timeout, SECOND, 60 * MINUTE)?;
         span("sidecar.sync_timeout", self.sync_timeout, TENTH, 10 * MINUTE)?;
+        span("sidecar.kafka_timeout", self.kafka_timeout, TENTH, 10 * MINUTE)?;
         span("sidecar.drain_timeout", self.drain_timeout, Duration::ZERO, 10 * MINUTE)?;
         span("sidecar.stale_after", self.stale_after, SECOND, 60 * MINUTE)?;
         span("sidecar.max_wait", self.max_wait, SECOND, 10 * MINUTE)?;

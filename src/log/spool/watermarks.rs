@@ -1,4 +1,4 @@
-//! How far a partition is written and synced, and waiting for it.
+//! How far a partition is written, synced and replicated, and waiting for it.
 //!
 //! Moving a watermark is an atomic store and one uncontended lock when nobody waits; asking is
 //! an atomic load.
@@ -10,15 +10,18 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// How far one partition is written and synced. Offsets are exclusive: everything below holds.
+/// How far one partition is written, synced and replicated. Offsets are exclusive: everything below holds.
 #[derive(Debug)]
 pub struct Watermarks {
     written: AtomicU64,
     synced: AtomicU64,
     /// The furthest offset somebody waits for with `disk` durability.
     wanted: AtomicU64,
+    /// How far the forwarder's target has it.
+    replicated: AtomicU64,
     written_moved: Notify,
     synced_moved: Notify,
+    replicated_moved: Notify,
     failed: OnceLock<Failed>,
     /// Counts failed flushes.
     lost_flushes: AtomicU64,
@@ -31,8 +34,10 @@ impl Watermarks {
             written: AtomicU64::new(end),
             synced: AtomicU64::new(end),
             wanted: AtomicU64::new(0),
+            replicated: AtomicU64::new(0),
             written_moved: Notify::new(),
             synced_moved: Notify::new(),
+            replicated_moved: Notify::new(),
             failed: OnceLock::new(),
             lost_flushes: AtomicU64::new(0),
             bell,
@@ -49,6 +54,27 @@ impl Watermarks {
     #[must_use]
     pub fn synced(&self) -> Offset {
         self.synced.load(Ordering::Acquire)
+    }
+
+    /// First offset behind what all in-sync replicas of Kafka have; 0 until a forwarder has said.
+    #[must_use]
+    pub fn replicated(&self) -> Offset {
+        self.replicated.load(Ordering::Acquire)
+    }
+
+    /// Everything below `offset` is on all in-sync replicas (the forwarder says so).
+    pub fn set_replicated(&self, offset: Offset) {
+        self.replicated.fetch_max(offset, Ordering::AcqRel);
+        self.replicated_moved.notify_waiters();
+    }
+
+    /// Waits until everything below `offset` is on all in-sync replicas, and has it synced at once,
+    /// since forwarders see only what is. For offsets that are written. Cancel safe.
+    ///
+    /// Errors: [`Failed`] when the partition fails first.
+    pub async fn wait_replicated(&self, offset: Offset) -> Result<(), Failed> {
+        self.wait_synced(offset).await?;
+        self.wait(&self.replicated_moved, || self.replicated() >= offset).await
     }
 
     /// The error that ended the partition, if one has.
@@ -136,6 +162,7 @@ impl Watermarks {
         }
         self.written_moved.notify_waiters();
         self.synced_moved.notify_waiters();
+        self.replicated_moved.notify_waiters();
     }
 }
 
