@@ -38,6 +38,8 @@ pub struct SidecarConfig<L: Log + 'static = SpoolLog> {
     pub spool: Spool,
     /// Tells when events came in.
     pub clock: Arc<dyn Clock>,
+    /// A forwarder moves the spool to Kafka: requests may ask for durability `kafka`.
+    pub forwards: bool,
     /// The campaign-state log; `None` leaves the stop list empty and stale.
     pub stop_list: Option<L>,
     /// Where the stop list is kept over restarts.
@@ -96,7 +98,8 @@ impl Sidecar {
     ///
     /// Errors: [`StartError`]; nothing runs then.
     pub fn start<L: Log + 'static>(config: SidecarConfig<L>) -> Result<Running, StartError> {
-        let SidecarConfig { settings, intake, spool, clock, stop_list: log, snapshot, registry, shutdown } = config;
+        let SidecarConfig { settings, intake, spool, clock, forwards, stop_list: log, snapshot, registry, shutdown } =
+            config;
         let workers = settings.worker_count();
         let partitions = spool.partitions().len();
         if partitions < workers {
@@ -117,6 +120,7 @@ impl Sidecar {
                 server: settings.server.clone().unwrap_or_else(host_name),
                 body_timeout: settings.body_timeout,
                 sync_timeout: settings.sync_timeout,
+                kafka_timeout: forwards.then_some(settings.kafka_timeout),
                 settings: intake,
                 spool,
                 clock,

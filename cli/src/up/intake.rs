@@ -39,6 +39,7 @@ impl Intake {
             intake: settings.intake.clone(),
             spool: spools.events.clone(),
             clock: clock.clone(),
+            forwards: false,
             stop_list: Some(states),
             snapshot: Some(dir.stop_list()),
             registry: registry.clone(),

@@ -39,7 +39,7 @@ async fn intake(
     let started = Instant::now();
     let worker = request.app_data::<Rc<Worker>>().ok_or_else(not_wired)?;
     let shared = worker.intake();
-    let asked = ask(request.headers())?;
+    let asked = ask(request.headers(), shared.kafka_timeout.is_some())?;
     let write_key = shared.keys.check(asked.write_key)?;
     let route = request.path();
     // Over the Unix socket there is no peer address.

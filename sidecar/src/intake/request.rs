@@ -15,6 +15,8 @@ pub enum Durability {
     Os,
     /// Synced to the device.
     Disk,
+    /// On all in-sync replicas of Kafka.
+    Kafka,
 }
 
 impl Durability {
@@ -24,6 +26,7 @@ impl Durability {
         match self {
             Durability::Os => "os",
             Durability::Disk => "disk",
+            Durability::Kafka => "kafka",
         }
     }
 }
@@ -49,18 +52,18 @@ pub struct Ask<'a> {
     pub length: Option<usize>,
 }
 
-/// Reads the headers.
+/// Reads the headers. `forwards`: there is a Kafka behind this sidecar.
 ///
 /// Errors: `unsupported_content_type`, `unsupported_encoding` (415), `invalid_durability`,
 /// `durability_unavailable`, `invalid_idempotency_key`, `invalid_header` (400).
-pub fn ask(headers: &HeaderMap) -> Result<Ask<'_>, Problem> {
+pub fn ask(headers: &HeaderMap, forwards: bool) -> Result<Ask<'_>, Problem> {
     let idempotency_key = one(headers, &IDEMPOTENCY)?;
     if let Some(key) = idempotency_key {
         check_idempotency_key(key)?;
     }
     let length = one(headers, &header::CONTENT_LENGTH)?;
     Ok(Ask {
-        durability: durability(one(headers, &DURABILITY)?)?,
+        durability: durability(one(headers, &DURABILITY)?, forwards)?,
         format: format(one(headers, &header::CONTENT_TYPE)?)?,
         encoding: encoding(headers)?,
         idempotency_key,
@@ -79,12 +82,14 @@ fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>
     Ok(first)
 }
 
-fn durability(value: Option<&[u8]>) -> Result<Durability, Problem> {
+fn durability(value: Option<&[u8]>, forwards: bool) -> Result<Durability, Problem> {
     let Some(value) = value else { return Ok(Durability::Os) };
     if value.eq_ignore_ascii_case(b"os") {
         Ok(Durability::Os)
     } else if value.eq_ignore_ascii_case(b"disk") {
         Ok(Durability::Disk)
+    } else if value.eq_ignore_ascii_case(b"kafka") && forwards {
+        Ok(Durability::Kafka)
     } else if value.eq_ignore_ascii_case(b"kafka") {
         let detail = "this sidecar has no Kafka behind it; `disk` is the strongest level here";
         Err(Problem::bad_request("durability_unavailable", detail))
@@ -155,13 +160,13 @@ mod tests {
     }
 
     fn code(list: &[(&'static str, &'static str)]) -> &'static str {
-        ask(&headers(list)).map_or_else(|p| p.code(), |_| "fine")
+        ask(&headers(list), false).map_or_else(|p| p.code(), |_| "fine")
     }
 
     #[test]
     fn what_is_absent_has_its_default() {
         let map = headers(&[]);
-        let ask = ask(&map).unwrap();
+        let ask = ask(&map, true).unwrap();
         assert_eq!((ask.format, ask.encoding, ask.durability), (Format::Json, None, Durability::Os));
     }
 
@@ -172,7 +177,7 @@ mod tests {
             ("content-encoding", "identity, ZSTD"),
             ("penstock-durability", "Disk"),
         ]);
-        let ask = ask(&map).unwrap();
+        let ask = ask(&map, true).unwrap();
         let expected = (Format::Ndjson, Some(Encoding::Zstd), Durability::Disk);
         assert_eq!((ask.format, ask.encoding, ask.durability), expected);
         assert_eq!(code(&[("content-type", "application/x-www-form-urlencoded")]), "unsupported_content_type");
@@ -185,6 +190,8 @@ mod tests {
     #[test]
     fn durability_and_keys() {
         assert_eq!(code(&[("penstock-durability", "kafka")]), "durability_unavailable");
+        let map = headers(&[("penstock-durability", "Kafka")]);
+        assert_eq!(ask(&map, true).unwrap().durability, Durability::Kafka);
         assert_eq!(code(&[("penstock-durability", "tape")]), "invalid_durability");
         assert_eq!(code(&[("penstock-durability", "")]), "invalid_durability");
         assert_eq!(code(&[("penstock-durability", "os"), ("penstock-durability", "disk")]), "invalid_header");

@@ -48,6 +48,8 @@ pub struct Intake<D: Disk = RealDisk> {
     pub body_timeout: Duration,
     /// Longest wait for the device.
     pub sync_timeout: Duration,
+    /// Longest wait for Kafka's acknowledgement; `None` when nothing is forwarded.
+    pub kafka_timeout: Option<Duration>,
     /// Write keys.
     pub keys: Keys,
     /// Rate limits.
@@ -146,7 +148,7 @@ impl<D: Disk> Worker<D> {
     /// Takes a request's events; an `Ok` with 202 says they are kept to the level asked for.
     ///
     /// Errors: every problem of a request as a whole. Nothing of it is kept then, except after
-    /// `sync_timeout` and `sync_failed`: it is written, and what a power cut would leave is unknown.
+    /// `sync_timeout`, `sync_failed` and `kafka_timeout`: it is written, how far it has come is unknown.
     pub async fn accept(&self, request: &Request<'_>, mut body: Body) -> Result<Answered, Problem> {
         let mut outcome = "answered";
         loop {
@@ -257,9 +259,7 @@ impl<D: Disk> Worker<D> {
         if let Some(Err(not_written)) = turn.of(range.to) {
             return Err(not_written.into());
         }
-        if request.durability == Durability::Disk {
-            self.synced(&marks, range.to).await?;
-        }
+        self.durable(request.durability, &marks, range.to).await?;
         tally.count(&self.intake.metrics);
         self.acknowledge(request);
         Ok(Answered { status: StatusCode::ACCEPTED, body: answer })
@@ -272,14 +272,39 @@ impl<D: Disk> Worker<D> {
         answer: SpoolAnswer,
         outcome: &'static str,
     ) -> Result<Answered, Problem> {
-        if request.durability == Durability::Disk
+        if request.durability != Durability::Os
             && let Ok(marks) = self.intake.spool.watermarks(answer.partition)
         {
-            self.synced(&marks, answer.range.to).await?;
+            self.durable(request.durability, &marks, answer.range.to).await?;
         }
         self.count_repeat(outcome);
         self.acknowledge(request);
         Ok(Answered { status: StatusCode::ACCEPTED, body: Bytes::from_owner(answer.bytes) })
+    }
+
+    /// Waits until what is written below `to` is as durable as asked for.
+    async fn durable(&self, durability: Durability, marks: &Watermarks, to: Offset) -> Result<(), Problem> {
+        match (durability, self.intake.kafka_timeout) {
+            (Durability::Os, _) => Ok(()),
+            (Durability::Disk, _) | (Durability::Kafka, None) => self.synced(marks, to).await,
+            (Durability::Kafka, Some(longest)) => self.replicated(marks, to, longest).await,
+        }
+    }
+
+    async fn replicated(&self, marks: &Watermarks, to: Offset, longest: Duration) -> Result<(), Problem> {
+        match tokio::time::timeout(longest, marks.wait_replicated(to)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(failed)) => {
+                tracing::error!(%failed, "a sync failed; the request's durability is unknown");
+                let detail = "the device refused the sync: what was sent is written, but may not survive a power cut";
+                Err(Problem::unavailable("sync_failed", detail, SHORTLY))
+            }
+            Err(_) => {
+                let detail = "Kafka did not acknowledge in time: what was sent is kept and will be forwarded; repeat \
+                              it only with the same Idempotency-Key";
+                Err(Problem::unavailable("kafka_timeout", detail, SHORTLY))
+            }
+        }
     }
 
     async fn synced(&self, marks: &Watermarks, to: Offset) -> Result<(), Problem> {

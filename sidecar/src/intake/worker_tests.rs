@@ -38,6 +38,7 @@ fn open(disk: &SimDisk, partitions: u32) -> Stand {
         server: "s".into(),
         body_timeout: Duration::from_secs(1),
         sync_timeout: Duration::from_secs(1),
+        kafka_timeout: None,
         settings,
         spool,
         clock,

@@ -6,6 +6,7 @@ mod bounds;
 mod campaigns;
 mod drain;
 mod intake;
+mod kafka;
 mod nonsense;
 mod repeats;
 mod support;

@@ -24,6 +24,8 @@ pub struct Setup {
     pub clock: Arc<dyn Clock>,
     /// Follow a campaign-state log beside the events.
     pub follow: bool,
+    /// Say that a forwarder is there; the test moves the watermark in its place.
+    pub forwards: bool,
 }
 
 impl Default for Setup {
@@ -32,7 +34,14 @@ impl Default for Setup {
         let sidecar =
             SidecarSettings { listen, workers: 2, server: Some("test-1".into()), ..SidecarSettings::default() };
         let spool = SpoolSettings { segment_bytes: 1 << 20, reserve_bytes: 1 << 20, ..SpoolSettings::default() };
-        Setup { sidecar, intake: IntakeSettings::default(), spool, clock: Arc::new(SystemClock), follow: false }
+        Setup {
+            sidecar,
+            intake: IntakeSettings::default(),
+            spool,
+            clock: Arc::new(SystemClock),
+            follow: false,
+            forwards: false,
+        }
     }
 }
 
@@ -78,6 +87,7 @@ pub fn start_in(dir: Arc<TempDir>, change: impl FnOnce(&mut Setup)) -> Side {
         intake: setup.intake,
         spool: spool.clone(),
         clock: setup.clock,
+        forwards: setup.forwards,
         stop_list: log,
         snapshot: Some(dir.path().join("stop-list")),
         registry: SharedRegistry::new(),
