@@ -217,7 +217,12 @@ impl<R: SchemaIds> Sink for KafkaSink<R> {
             tracing::warn!(%log, path = %self.path.display(), "the forwarder's plan is gone; all partitions will be searched");
             self.plan.lost(under_way);
         }
-        let known = self.forwarder.known().await.map_err(SinkError::Retry)?;
+        let planned = self.forwarder.topics.iter().all(|t| self.plan.count(t).is_some());
+        let known = match planned {
+            // Brokers that are away are waited for where their acknowledgements are.
+            true => self.forwarder.known.borrow().clone(),
+            false => self.forwarder.known().await.map_err(SinkError::Retry)?,
+        };
         // What is under way goes by the old number.
         if self.take_over(under_way, &known).await? {
             self.plan.save().map_err(|e| SinkError::Retry(e.to_string()))?;

@@ -22,8 +22,8 @@ async fn a_crash_at_any_step_neither_loses_nor_repeats() {
     }
     // Twice in a row at the same place, and once more when the barrier has been read.
     for step in [Step::Written, Step::Written, Step::Asked, Step::Pinned, Step::Asked] {
-        stand.append(10).await;
-        stand.live(u64::MAX, CrashAt(step, 1), std::future::pending()).await;
+        let ten = stand.append(10).await;
+        stand.live(ten, CrashAt(step, 1), std::future::pending()).await;
         end = stand.append(700).await;
     }
     stand.drain(end).await;
