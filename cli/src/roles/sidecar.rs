@@ -44,6 +44,8 @@ impl Sidecar {
             intake: settings.intake.clone(),
             spool: events.clone(),
             clock: clock.clone(),
+            // Until the forwarder's pipelines run here.
+            forwards: false,
             stop_list: None::<SpoolLog>,
             snapshot: Some(dir.stop_list()),
             registry: registry.clone(),
