@@ -120,6 +120,20 @@ pub fn envelope(datum: &[u8]) -> Result<Envelope, FrameError> {
     Ok(Envelope { id, time })
 }
 
+/// Length of the datum that `bytes` begin with, for where datums lie one behind the other.
+///
+/// Errors: [`FrameError::Body`].
+pub fn datum_length(schema: &WriterSchema, bytes: &[u8]) -> Result<usize, FrameError> {
+    row::length(schema, bytes).map_err(|(step, error)| FrameError::Body { field: schema.field_name(step), error })
+}
+
+/// Puts the header of a schema and a datum written with it into `body`, which is emptied first.
+pub fn join(schema: &WriterSchema, datum: &[u8], body: &mut Vec<u8>) {
+    body.clear();
+    body.extend_from_slice(&schema.header);
+    body.extend_from_slice(datum);
+}
+
 /// Takes a frame apart and checks all of its datum, as every sink does. Errors: [`FrameError`].
 pub fn check(body: &[u8]) -> Result<(Frame<'_>, Envelope), FrameError> {
     let frame = split(body)?;

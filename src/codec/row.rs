@@ -55,6 +55,17 @@ pub(crate) fn read<'a>(schema: &WriterSchema, datum: &'a [u8], row: &mut Row<'a>
     }
 }
 
+/// Length of the datum that `bytes` begin with; what follows is not looked at.
+///
+/// Errors: the fault with the index of the field (in the writer's schema) it lies in.
+pub(crate) fn length(schema: &WriterSchema, bytes: &[u8]) -> Result<usize, (usize, BodyError)> {
+    let mut cursor = Cursor::new(bytes);
+    for (index, step) in schema.steps.iter().enumerate() {
+        value(step, &mut cursor).map_err(|e| (index, e.into()))?;
+    }
+    Ok(bytes.len() - cursor.rest().len())
+}
+
 #[inline]
 fn value<'a>(step: &Step, cursor: &mut Cursor<'a>) -> Result<Datum<'a>, WireError> {
     if let Some(null) = step.null_branch {

@@ -12,7 +12,11 @@
 //!   [`census`]: how many records the archive holds, for reconcile.
 
 pub mod census;
+#[cfg(feature = "cluster")]
+pub mod compact;
 pub mod container;
+#[cfg(feature = "cluster")]
+mod content;
 mod folder;
 #[cfg(feature = "cluster")]
 mod hdfs;
@@ -28,6 +32,8 @@ mod sink;
 mod store;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "cluster")]
+pub mod verify;
 
 pub use sink::{ArchiveBatch, ArchiveSink};
 pub use store::{ArchiveStore, StoreError};

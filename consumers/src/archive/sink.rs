@@ -55,14 +55,6 @@ impl ArchiveSink {
         }
     }
 
-    /// Whether nothing of `log` was ever written here, not even a file that is gone since.
-    ///
-    /// Errors: as of [`Sink::held`].
-    pub async fn untouched(&mut self, log: &LogId) -> Result<bool, SinkError> {
-        self.marked = self.store.length(&marks::touched(log)).await?.is_some();
-        Ok(!self.marked)
-    }
-
     /// The settings it was made with.
     #[must_use]
     pub fn settings(&self) -> &ArchiveSettings {
@@ -157,5 +149,11 @@ impl Sink for ArchiveSink {
             files => self.store.write(files).await?,
         }
         Ok(())
+    }
+
+    /// By the mark that is written before a partition's first file: it stays when the files go.
+    async fn untouched(&mut self, log: &LogId) -> Result<bool, SinkError> {
+        self.marked = self.store.length(&marks::touched(log)).await?.is_some();
+        Ok(!self.marked)
     }
 }
