@@ -1,7 +1,15 @@
 //! The archive against the Avro library, against crashes and against garbage.
 
+#[cfg(feature = "cluster")]
+mod compaction;
+#[cfg(feature = "cluster")]
+mod cut;
 mod hostile;
+#[cfg(feature = "cluster")]
+mod oracle;
 mod replay;
+#[cfg(feature = "cluster")]
+mod stores;
 
 use super::container::Finished;
 use super::name::FileName;
