@@ -10,7 +10,7 @@ use super::offsets::Offsets;
 use bytes::Bytes;
 use penstock::codec::wire::{put_bytes, put_long};
 use penstock::log::Offset;
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 /// First bytes of every container file, with the format's version.
 pub const MAGIC: [u8; 4] = *b"Obj\x01";
@@ -66,6 +66,8 @@ pub struct Container {
     in_block: i64,
     records: u64,
     offsets: Offsets,
+    /// Of the datums, so that a flipped bit that still decodes is found out.
+    digest: Box<Xxh3>,
 }
 
 /// A whole file, ready to be written.
@@ -103,7 +105,8 @@ impl Container {
         let sync = xxh3_128(path.as_bytes()).to_le_bytes();
         let offsets = Offsets::from(name.range.from);
         let (blocks, block) = (Vec::new(), Vec::new());
-        Container { name, path, schema_json, sync, blocks, block, in_block: 0, records: 0, offsets }
+        let digest = Box::new(Xxh3::new());
+        Container { name, path, schema_json, sync, blocks, block, in_block: 0, records: 0, offsets, digest }
     }
 
     /// Appends the record of `offset`, which is above those before it.
@@ -121,6 +124,7 @@ impl Container {
         if self.in_block == 0 {
             return Ok(());
         }
+        self.digest.update(&self.block);
         put_long(&mut self.blocks, self.in_block);
         match codec {
             Codec::Null => put_bytes(&mut self.blocks, &self.block),
@@ -133,7 +137,7 @@ impl Container {
     }
 
     /// Closes the last block and writes the header, which tells how many records there are, at
-    /// which offsets, and how many all files of the range have together (`of`).
+    /// which offsets, their checksum, and how many all files of the range have together (`of`).
     ///
     /// Errors: as of [`push`](Self::push).
     pub fn finish(mut self, of: u64, codec: &mut Codec) -> std::io::Result<Finished> {
@@ -148,6 +152,7 @@ impl Container {
             ("penstock.to", range.to.to_string().into()),
             ("penstock.records", self.records.to_string().into()),
             ("penstock.range_records", of.to_string().into()),
+            ("penstock.xxh3", format!("{:016x}", self.digest.digest()).into()),
             ("penstock.offsets", codec.pack(&self.offsets.finish())?),
         ];
         let mut header = MAGIC.to_vec();

@@ -107,8 +107,12 @@ impl Content {
         }
         let mut digest = Xxh3::new();
         digest.update(&datums);
+        let digest = digest.digest();
+        if header.get("penstock.xxh3").is_some_and(|said| said != format!("{digest:016x}")) {
+            return Err(ContentError::Wrong("its records are not those that were written: the checksum differs"));
+        }
         let range_records = header.get("penstock.range_records").and_then(|v| v.parse().ok()).unwrap_or(0);
-        let mut content = Content { schema, datums, ends, runs: None, range_records, digest: digest.digest() };
+        let mut content = Content { schema, datums, ends, runs: None, range_records, digest };
         content.runs = match header.metadata.iter().find(|(key, _)| key == "penstock.offsets") {
             Some((_, packed)) => {
                 let mut plain = Vec::new();

@@ -26,6 +26,9 @@ pub(super) struct Hdfs {
     timeout: Duration,
 }
 
+/// Between the two removals of a temporary file.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// Options that are the client's own; all others are Hadoop's properties.
 const OWN: [&str; 5] = ["user", "kerberos.principal", "kerberos.keytab", "kerberos.cache", "config.dir"];
 
@@ -87,8 +90,14 @@ impl Drop for Temporary<'_> {
         if !self.published {
             let (client, path) = (self.hdfs.client.clone(), std::mem::take(&mut self.path));
             let timeout = self.hdfs.timeout;
-            // Nobody waits for it: what it cannot remove, the housekeeper finds.
-            self.hdfs.threads.spawn(async move { tokio::time::timeout(timeout, client.delete(&path, false)).await });
+            // Nobody waits for it: what it cannot remove, the housekeeper finds. The NameNode may
+            // take up the removal before a creation that was sent earlier, so it hears it twice.
+            self.hdfs.threads.spawn(async move {
+                for _ in 0..2 {
+                    let _ = tokio::time::timeout(timeout, client.delete(&path, false)).await;
+                    tokio::time::sleep(AGAIN).await;
+                }
+            });
         }
     }
 }

@@ -259,7 +259,7 @@ async fn of_two_compactions_at_once_one_counts_and_the_other_has_worked_in_vain(
     let hold = Some(("_manifest", arrived.clone(), go.clone()));
     let slow = over(Arc::new(Cut { inner: disk, left: AtomicI64::new(i64::MAX), last: Last::Done, hold }));
     let sleeper =
-        tokio::spawn(async move { compactor(&slow, 1).pass(later(0), &CancellationToken::new()).await.unwrap() });
+        tokio::spawn(async move { compactor(&slow, 99).pass(later(0), &CancellationToken::new()).await.unwrap() });
     arrived.notified().await;
     // Another while the claim holds is held off; one that finds the claim run out is not.
     assert_eq!((pass(&store, 0).await.contended, counted(&store).await), (1, 80));
