@@ -38,6 +38,9 @@ pub enum Command {
     Reconcile(reconcile::ReconcileArgs),
     /// Look at records that a sink could not take
     Dead(dead::DeadArgs),
+    /// Compact or verify the archive's files (cluster profile)
+    #[cfg(feature = "cluster")]
+    Archive(crate::commands::archive::ArchiveArgs),
     /// Check a configuration file and show what holds
     CheckConfig(check_config::CheckConfigArgs),
     /// Run the sidecar alone (cluster profile)

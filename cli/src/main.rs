@@ -35,6 +35,8 @@ fn run(cli: Cli) -> anyhow::Result<Verdict> {
         Command::Status(args) => client(commands::status::run(args)),
         Command::Reconcile(args) => client(commands::reconcile::run(args)),
         Command::Dead(args) => client(commands::dead::run(args)),
+        #[cfg(feature = "cluster")]
+        Command::Archive(args) => client(commands::archive::run(args)),
         Command::CheckConfig(args) => commands::check_config::run(&args),
         role @ (Command::Sidecar(_) | Command::Panel(_) | Command::Consume(_)) => roles::run(role),
     }

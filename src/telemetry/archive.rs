@@ -16,6 +16,12 @@ pub struct ArchiveMetrics {
     pub timeouts: Counter,
     /// Files of killed writes that were removed at start.
     pub swept: Counter,
+    /// Files that a compaction took.
+    pub compacted: Counter,
+    /// Files that were removed because a compaction has replaced them.
+    pub replaced: Counter,
+    /// Files and hours that a compaction had to leave as they are.
+    pub compaction_faults: Counter,
 }
 
 impl ArchiveMetrics {
@@ -28,6 +34,10 @@ impl ArchiveMetrics {
         r.register("penstock_archive_file_records", "Records in these files", m.records.clone());
         r.register("penstock_archive_timeouts", "File operations that did not end in time", m.timeouts.clone());
         r.register("penstock_archive_swept", "Files of killed writes that were removed at start", m.swept.clone());
+        r.register("penstock_archive_compacted", "Files that a compaction took", m.compacted.clone());
+        r.register("penstock_archive_replaced", "Files removed because compacted", m.replaced.clone());
+        let faults = m.compaction_faults.clone();
+        r.register("penstock_archive_compaction_faults", "Files and hours that a compaction had to leave", faults);
         m
     }
 

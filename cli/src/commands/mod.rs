@@ -1,5 +1,7 @@
 //! One file a command.
 
+#[cfg(feature = "cluster")]
+pub mod archive;
 pub mod catalogue;
 pub mod check_config;
 pub mod dead;

@@ -121,9 +121,9 @@ impl ObjectStore for Hdfs {
         let mut temporary = Temporary { hdfs: self, path: aside, published: false };
         let mut file = self.client.create(&temporary.path, WriteOptions::default()).await.map_err(failed)?;
         for bytes in payload {
-            file.write_bytes(bytes).await.map_err(failed)?;
+            Box::pin(file.write_bytes(bytes)).await.map_err(failed)?;
         }
-        file.close().await.map_err(failed)?;
+        Box::pin(file.close()).await.map_err(failed)?;
         self.client.rename(&temporary.path, &path, replace).await.map_err(failed)?;
         temporary.published = true;
         Ok(PutResult { e_tag: None, version: None, extensions: Default::default() })

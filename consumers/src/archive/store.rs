@@ -14,6 +14,7 @@ use object_store::{Error, GetOptions, GetResultPayload, ObjectStore, ObjectStore
 use penstock::pipeline::SinkError;
 use penstock::settings::{ArchiveLocation, ArchiveSettings};
 use penstock::telemetry::archive::ArchiveMetrics;
+use penstock::time::Micros;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -126,6 +127,13 @@ pub struct Found {
     pub size: u64,
     /// When it was written, by the store's clock.
     pub modified: DateTime<Utc>,
+}
+
+impl Found {
+    /// When it was written, as a number.
+    pub(super) fn modified(&self) -> Micros {
+        Micros(self.modified.timestamp_micros())
+    }
 }
 
 /// The archive's store. Cheap to clone; made once a process and shared by all partitions' sinks.

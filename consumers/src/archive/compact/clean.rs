@@ -33,7 +33,7 @@ pub(super) async fn clean(
     if state.dead.is_empty() && state.taken.is_empty() {
         return Ok(settled);
     }
-    let committed = Duration::from_micros(u64::try_from(now.0.saturating_sub(manifest.committed_us)).unwrap_or(0));
+    let committed = now.since(manifest.committed());
     if age(found, now).min(committed) < grace {
         return Ok(false);
     }
@@ -65,7 +65,7 @@ pub(super) async fn clean(
 }
 
 fn age(found: &Found, now: Micros) -> Duration {
-    Duration::from_micros(u64::try_from(now.0.saturating_sub(found.modified.timestamp_micros())).unwrap_or(0))
+    now.since(found.modified())
 }
 
 async fn remove(store: &ArchiveStore, found: &Found, report: &mut Report) -> Result<(), CompactError> {

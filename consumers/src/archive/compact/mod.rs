@@ -165,16 +165,25 @@ impl Compactor {
     /// fault in the report and keeps no other hour waiting.
     pub async fn pass(&mut self, now: Micros, stop: &CancellationToken) -> Result<Report, StoreError> {
         let mut report = Report::default();
+        let passed = self.hours(now, stop, &mut report).await;
+        let metrics = &self.store.metrics;
+        metrics.compacted.inc_by(report.files);
+        metrics.replaced.inc_by(report.removed);
+        metrics.compaction_faults.inc_by(report.fault_count);
+        passed.map(|()| report)
+    }
+
+    async fn hours(&mut self, now: Micros, stop: &CancellationToken, report: &mut Report) -> Result<(), StoreError> {
         for day in hour::days(&self.store, None).await?.days {
             for ((kind, at), listed) in hour::hours(&self.store, &day).await?.0 {
                 if stop.is_cancelled() {
-                    return Ok(report);
+                    return Ok(());
                 }
                 let shown = fingerprint(&listed);
                 if self.settled.get(&(kind.clone(), at)) == Some(&shown) {
                     continue;
                 }
-                match self.hour(&kind, at, listed, now, &mut report).await {
+                match self.hour(&kind, at, listed, now, report).await {
                     Ok(true) if self.settled.len() < SETTLED_MAX => {
                         self.settled.insert((kind, at), shown);
                     }
@@ -183,7 +192,7 @@ impl Compactor {
                 }
             }
         }
-        Ok(report)
+        Ok(())
     }
 
     /// Does what there is to do with one hour; `true` when nothing is left as long as its folder
@@ -213,7 +222,7 @@ impl Compactor {
 
     /// Files that are to be taken, and whether none will be due later without the folder changing.
     fn due(&self, state: &Hour, now: Micros) -> (bool, Vec<(FileName, Found)>) {
-        let over = now.0.saturating_sub(i64::try_from(self.settings.older_than.as_micros()).unwrap_or(i64::MAX));
+        let over = now.minus(self.settings.older_than);
         let end = Micros::from_secs(state.hour.saturating_add(1).saturating_mul(3_600));
         let mut waiting = false;
         let mut due = Vec::new();
@@ -222,7 +231,7 @@ impl Compactor {
             if by_fingerprint(name.schema).is_none() {
                 continue;
             }
-            if end.0 <= over && found.modified.timestamp_micros() <= over {
+            if end <= over && found.modified() <= over {
                 due.push((name.clone(), found.clone()));
             } else {
                 waiting = true;
@@ -281,8 +290,7 @@ impl Compactor {
             return Ok(true);
         }
         let held = state.unborn.iter().find(|found| found.path == path);
-        let running =
-            |found: &Found| now.0.saturating_sub(found.modified.timestamp_micros()) < CLAIM.as_micros() as i64;
+        let running = |found: &Found| now.since(found.modified()) < CLAIM;
         if held.is_some_and(|found| !running(found)) {
             return Ok(true); // whoever made it is gone, or so slow that one of the two works in vain
         }

@@ -15,7 +15,7 @@ use penstock::pipeline::{Held, Sink as _};
 use penstock::pricing::Snapshot;
 use penstock::settings::CompactSettings;
 use penstock::telemetry::ArchiveMetrics;
-use penstock::time::Micros;
+use penstock::time::{Clock as _, Micros, SystemClock};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
@@ -58,9 +58,7 @@ pub(super) async fn put(store: &ArchiveStore, records: &Records) {
 
 /// So many hours from now.
 fn later(hours: u64) -> Micros {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap()
-        + HOUR * u32::try_from(hours).unwrap();
-    Micros(i64::try_from(now.as_micros()).unwrap())
+    SystemClock.now().plus(HOUR * u32::try_from(hours).unwrap())
 }
 
 fn compactor(store: &ArchiveStore, instance: u64) -> Compactor {
