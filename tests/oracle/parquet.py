@@ -44,7 +44,10 @@ def of_avro(folder):
 
 def of_parquet(folder, wrong):
     for path in sorted(folder.rglob("*.parquet")):
-        relation = duckdb.sql("SET TimeZone = 'UTC'") or duckdb.from_parquet(str(path), hive_partitioning=False)
+        relation = duckdb.sql(
+            "SELECT * REPLACE (epoch_us(time) AS time, epoch_us(received) AS received) "
+            f"FROM read_parquet('{path}', hive_partitioning = false)"
+        )
         names, before = relation.columns, None
         for row in relation.fetchall():
             record = dict(zip(names, map(plain, row)))

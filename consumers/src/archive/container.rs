@@ -7,6 +7,8 @@
 
 use super::name::FileName;
 use super::offsets::Offsets;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use penstock::codec::wire::{put_bytes, put_long};
 use penstock::log::Offset;
@@ -153,7 +155,7 @@ impl Container {
             ("penstock.records", self.records.to_string().into()),
             ("penstock.range_records", of.to_string().into()),
             ("penstock.xxh3", format!("{:016x}", self.digest.digest()).into()),
-            ("penstock.offsets", codec.pack(&self.offsets.finish())?),
+            ("penstock.offsets", BASE64.encode(codec.pack(&self.offsets.finish())?).into()),
         ];
         let mut header = MAGIC.to_vec();
         put_long(&mut header, i64::try_from(metadata.len()).unwrap_or(i64::MAX));

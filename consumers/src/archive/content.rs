@@ -4,6 +4,8 @@ use super::census::agrees;
 use super::name::FileName;
 use super::offsets;
 use super::reader::{self, ReadError};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use penstock::codec::frame::{self, FrameError};
 use penstock::codec::registry::{WriterSchema, by_fingerprint};
 use penstock::codec::wire::Cursor;
@@ -113,10 +115,11 @@ impl Content {
         }
         let range_records = header.get("penstock.range_records").and_then(|v| v.parse().ok()).unwrap_or(0);
         let mut content = Content { schema, datums, ends, runs: None, range_records, digest };
-        content.runs = match header.metadata.iter().find(|(key, _)| key == "penstock.offsets") {
-            Some((_, packed)) => {
+        content.runs = match header.get("penstock.offsets") {
+            Some(text) => {
+                let packed = BASE64.decode(text).map_err(|_| ContentError::Wrong("its offsets are no base64"))?;
                 let mut plain = Vec::new();
-                unpack(packed, &mut plain)?;
+                unpack(&packed, &mut plain)?;
                 let runs = offsets::runs(&plain, name.range, content.len() as u64);
                 Some(runs.ok_or(ContentError::Wrong("its offsets are not those of its records"))?)
             }

@@ -2,7 +2,8 @@
 //!
 //! A file has those records of a range that are of one type, hour and schema, so its offsets have
 //! gaps. They are kept as pairs of Avro longs: how many offsets are skipped, how many follow each
-//! other. Where a topic has one type, that is a few bytes; in a mixed log it packs well.
+//! other. Where a topic has one type, that is a few bytes; in a mixed log it packs well. The file has
+//! them packed as its blocks are, and in base64: there are readers that take metadata for text.
 
 use penstock::codec::wire::{Cursor, put_long};
 use penstock::log::{Offset, Range};
