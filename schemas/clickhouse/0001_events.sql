@@ -1,8 +1,11 @@
+-- One template for one server and for a cluster; what stands in braces is put in by
+-- consumers/src/statistics/schema. On a cluster this table is `events_local`, and `events` lies over all shards.
+--
 -- One row an event, in the order in which the panel asks: a campaign's events of a type by time.
 -- A month is a partition: a late event touches one, and a range of many months stays below the
 -- engine's limits. Roll-ups are projections, which live in the same part as the rows they come
 -- from and so cannot disagree with them.
-CREATE TABLE IF NOT EXISTS {database}.events
+CREATE TABLE IF NOT EXISTS {database}.{events}{on_cluster}
 (
     id UUID,
     type LowCardinality(String),
@@ -45,11 +48,11 @@ CREATE TABLE IF NOT EXISTS {database}.events
         GROUP BY toStartOfMinute(time), campaign_id, type, country
     )
 )
-ENGINE = MergeTree
+ENGINE = {engine}
 PARTITION BY toYYYYMM(time)
 ORDER BY (campaign_id, type, time)
 SETTINGS
-    non_replicated_deduplication_window = 10000,
+    {deduplication},
     -- A confirmed insert moves the log's position, so it must survive a power cut; so must the
     -- merge that replaces it.
     fsync_after_insert = 1,

@@ -33,7 +33,7 @@ pub use registry::{Compatibility, RegistrySettings};
 pub use secret::SecretSource;
 pub use sidecar::SidecarSettings;
 pub use spool::SpoolSettings;
-pub use statistics::StatisticsSettings;
+pub use statistics::{StatisticsSettings, Wire};
 
 use std::path::{Path, PathBuf};
 

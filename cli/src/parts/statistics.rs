@@ -1,12 +1,11 @@
 //! What feeds ClickHouse: the local engine, or the server that is configured.
 
 use super::Maker;
-use anyhow::Context;
 use futures::FutureExt;
 use penstock::settings::{Settings, StatisticsSettings};
 use penstock::telemetry::{SharedRegistry, StatisticsMetrics};
 use penstock::time::Clock;
-use penstock_consumers::statistics::{Pace, StatisticsSink, Target};
+use penstock_consumers::statistics::{Pace, Servers, StatisticsSink, Target};
 use penstock_engine::{EngineState, Supervisor, WRITER};
 use penstock_panel::ClickHouse;
 use std::sync::Arc;
@@ -18,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 pub enum Server {
     /// The engine of this process, as soon as it serves.
     Local { state: watch::Receiver<EngineState>, secret: Arc<str>, listen: String },
-    /// A ClickHouse elsewhere.
-    Remote(Target),
+    /// A ClickHouse elsewhere, perhaps of several servers.
+    Remote(Servers),
 }
 
 impl Server {
@@ -29,24 +28,17 @@ impl Server {
         Server::Local { state: engine.state(), secret: engine.secret().into(), listen }
     }
 
-    /// The server that is configured, if one is. Errors: its password's variable is not set.
+    /// The servers that are configured, if any are. Errors: the password or a file cannot be read.
     pub fn configured(settings: &StatisticsSettings) -> anyhow::Result<Option<Server>> {
-        let Some(url) = settings.url.clone() else { return Ok(None) };
-        let password = match &settings.password_env {
-            None => None,
-            Some(name) => Some(std::env::var(name).with_context(|| {
-                format!("statistics.password_env names {name}, which is not set in the environment")
-            })?),
-        };
-        Ok(Some(Server::Remote(Target { url, user: settings.user.clone(), password })))
+        Ok(Servers::configured(settings)?.map(Server::Remote))
     }
 
     /// Who may write; waits until there is somebody to write to.
     ///
     /// Errors: one sentence, when `stop` comes first.
-    async fn target(&self, stop: CancellationToken) -> Result<Target, String> {
+    async fn servers(&self, stop: CancellationToken) -> Result<Servers, String> {
         let (state, secret) = match self {
-            Server::Remote(target) => return Ok(target.clone()),
+            Server::Remote(servers) => return Ok(servers.clone()),
             Server::Local { state, secret, .. } => (state, secret),
         };
         let mut state = state.clone();
@@ -60,7 +52,8 @@ impl Server {
         };
         match seen {
             EngineState::Ready { url, .. } => {
-                Ok(Target { url, user: Some(WRITER.to_owned()), password: Some(secret.to_string()) })
+                let (user, password) = (Some(WRITER.to_owned()), Some(secret.to_string()));
+                Ok(Target { url, user, password, ..Target::default() }.into())
             }
             _ => Err("the ClickHouse engine was stopped".to_owned()),
         }
@@ -71,8 +64,9 @@ impl Server {
         let database = settings.database.clone();
         match self {
             Server::Local { listen, .. } => ClickHouse { url: listen.clone(), user: None, password: None, database },
-            Server::Remote(Target { url, user, password }) => {
-                ClickHouse { url: url.clone(), user: user.clone(), password: password.clone(), database }
+            Server::Remote(servers) => {
+                let Target { url, user, password, .. } = servers.all().next().cloned().unwrap_or_default();
+                ClickHouse { url, user, password, database }
             }
         }
     }
@@ -93,8 +87,8 @@ pub fn sinks(
         let (server, wanted) = (server.clone(), wanted.clone());
         let (pace, clock, metrics) = (pace.clone(), clock.clone(), metrics.clone());
         async move {
-            let target = server.target(stop).await?;
-            StatisticsSink::new(&target, &wanted, pace, clock, metrics).map_err(|e| e.to_string())
+            let servers = server.servers(stop).await?;
+            StatisticsSink::new(servers, &wanted, pace, clock, metrics).map_err(|e| e.to_string())
         }
         .boxed_local()
     }

@@ -12,7 +12,8 @@ use std::io;
 const RETRY: &[i32] = &[
     202, // TOO_MANY_SIMULTANEOUS_QUERIES
     252, // TOO_MANY_PARTS
-    242, // TABLE_IS_READ_ONLY
+    242, // TABLE_IS_READ_ONLY: the server has lost its Keeper
+    285, // TOO_FEW_LIVE_REPLICAS for the quorum, told before the insert
 ];
 
 /// No retry can help: the table, the rights or the data's shape are wrong. Raised while the

@@ -66,7 +66,7 @@ async fn an_insert_that_still_runs_is_ended_before_the_rows_are_counted() {
 
 #[tokio::test]
 async fn an_absent_server_is_a_retry_and_an_absent_table_is_fatal() {
-    let nobody = Target { url: "http://127.0.0.1:1".to_owned(), user: None, password: None };
+    let nobody = Target { url: "http://127.0.0.1:1".to_owned(), ..Target::default() };
     let mut sink = sink_at(&nobody, &settings("nobody"));
     let records = records(0, clicks(5));
     let (range, batch, _) = prepare(&mut sink, &records);
@@ -81,7 +81,7 @@ async fn an_absent_server_is_a_retry_and_an_absent_table_is_fatal() {
 }
 
 /// What the pipeline does with a range, until it is written.
-async fn deliver(sink: &mut StatisticsSink, range: Range, batch: &Batch) {
+pub async fn deliver(sink: &mut StatisticsSink, range: Range, batch: &Batch) {
     let mut held = Held::Nothing;
     while held != Held::All {
         match sink.write(&log(), range, batch, &held).await {

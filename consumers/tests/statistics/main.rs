@@ -3,8 +3,10 @@
 //! Tests share one engine, each with a database of its own; the one that kills has its own.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, where a failure is the test's")]
 
+mod cluster;
 mod crashes;
 mod rows;
+mod schema;
 
 use clickhouse::Client;
 use penstock::event::{self, Defaults, IdSource};
@@ -14,7 +16,7 @@ use penstock::pricing::{Rates, Snapshot, Version, Versions};
 use penstock::settings::{EngineSettings, StatisticsSettings};
 use penstock::telemetry::{EngineSupervisorMetrics, SharedRegistry, StatisticsMetrics};
 use penstock::time::{Micros, SystemClock};
-use penstock_consumers::statistics::{Batch, Pace, StatisticsSink, Target};
+use penstock_consumers::statistics::{Batch, Pace, Servers, StatisticsSink, Target};
 use penstock_engine::{Parent, Program, Supervisor, WRITER};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -62,24 +64,28 @@ fn start(data: &Path, settings: &EngineSettings) -> Supervisor {
 }
 
 fn target(engine: &Supervisor, url: String) -> Target {
-    Target { url, user: Some(WRITER.to_owned()), password: Some(engine.secret().to_owned()) }
+    let (user, password) = (Some(WRITER.to_owned()), Some(engine.secret().to_owned()));
+    Target { url, user, password, ..Target::default() }
 }
 
-/// The shared engine; it ends with this process.
+/// An engine that ends with this process.
+fn engine(name: &'static str) -> Target {
+    let (send, receive) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let engine = start(&folder(name), &engine_settings());
+            let url = engine.ready(PATIENCE).await.unwrap();
+            send.send(target(&engine, url)).unwrap();
+            std::future::pending::<()>().await;
+        });
+    });
+    receive.recv_timeout(PATIENCE).unwrap()
+}
+
+/// The engine that most tests share.
 fn shared() -> &'static Target {
     static SHARED: OnceLock<Target> = OnceLock::new();
-    SHARED.get_or_init(|| {
-        let (send, receive) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            tokio::runtime::Runtime::new().unwrap().block_on(async {
-                let engine = start(&folder("shared"), &engine_settings());
-                let url = engine.ready(PATIENCE).await.unwrap();
-                send.send(target(&engine, url)).unwrap();
-                std::future::pending::<()>().await;
-            });
-        });
-        receive.recv_timeout(PATIENCE).unwrap()
-    })
+    SHARED.get_or_init(|| engine("shared"))
 }
 
 fn settings(database: &str) -> StatisticsSettings {
@@ -92,9 +98,13 @@ fn settings(database: &str) -> StatisticsSettings {
 }
 
 fn sink_at(target: &Target, settings: &StatisticsSettings) -> StatisticsSink {
+    sink_of(&Servers::from(target), settings)
+}
+
+fn sink_of(servers: &Servers, settings: &StatisticsSettings) -> StatisticsSink {
     let metrics = SharedRegistry::new().with(StatisticsMetrics::register);
     let pace = Pace::new(settings.max_inserts_per_second);
-    StatisticsSink::new(target, settings, pace, Arc::new(SystemClock), metrics).unwrap()
+    StatisticsSink::new(servers, settings, pace, Arc::new(SystemClock), metrics).unwrap()
 }
 
 /// A sink into a database of its own on the shared engine, its tables made.
