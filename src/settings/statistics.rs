@@ -150,7 +150,7 @@ impl StatisticsSettings {
         if self.url.is_some() && !self.shards.is_empty() {
             return bad("statistics.url", "", "give `url` or `shards`, not both");
         }
-        if self.cluster.is_some() != !self.shards.is_empty() {
+        if self.cluster.is_some() == self.shards.is_empty() {
             let cluster = self.cluster.as_deref().unwrap_or_default();
             return bad("statistics.cluster", cluster, "goes together with `shards`");
         }
