@@ -91,7 +91,7 @@ async fn the_panel_answers_what_the_database_itself_answers() {
         .with_url(&engine.url)
         .with_user("penstock")
         .with_password(engine.supervisor.secret());
-    schema::apply(&client, "penstock").await.unwrap();
+    schema::apply(&client, &schema::Layout::of(&penstock::settings::StatisticsSettings::default())).await.unwrap();
     assert_eq!(world.get("/api/v1/events/count").await.json()["result"], 0);
     engine.sql(ROWS).await;
     tokio::time::sleep(Duration::from_millis(1_100)).await; // an empty count may be kept for a second
