@@ -115,6 +115,7 @@ impl Hour {
 
     /// The generation that holds; 0 = never compacted.
     #[must_use]
+    #[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "what compacts and verifies is of the cluster"))]
     pub fn generation(&self) -> u64 {
         self.manifest.as_ref().map_or(0, |(m, _)| m.generation)
     }

@@ -17,9 +17,11 @@ pub(super) fn blank(log: &LogId, range: Range) -> String {
 }
 
 /// The folder of [`blank`].
+#[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "what compacts and verifies is of the cluster"))]
 pub(super) const BLANKS: &str = "_penstock/blank";
 
 /// Reads the path of a [`blank`].
+#[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "what compacts and verifies is of the cluster"))]
 pub(super) fn parse_blank(path: &str) -> Option<(LogId, Range)> {
     let (log, range) = log_name(path.strip_prefix(BLANKS)?.strip_prefix('/')?)?;
     (blank(&log, range) == path).then_some((log, range))

@@ -51,6 +51,7 @@ impl Offsets {
 
 /// Reads the pairs of a file of `range` back as runs; `None` when they are none, leave the range or
 /// are not `records` together.
+#[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "what compacts and verifies is of the cluster"))]
 pub(super) fn runs(encoded: &[u8], range: Range, records: u64) -> Option<Vec<Range>> {
     let mut cursor = Cursor::new(encoded);
     let (mut at, mut total, mut runs) = (range.from, 0u64, Vec::new());

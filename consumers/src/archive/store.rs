@@ -131,6 +131,7 @@ pub struct Found {
 
 impl Found {
     /// When it was written, as a number.
+    #[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "what compacts and verifies is of the cluster"))]
     pub(super) fn modified(&self) -> Micros {
         Micros(self.modified.timestamp_micros())
     }
@@ -197,7 +198,7 @@ impl ArchiveStore {
     }
 
     /// The same store, with names taken as S3 and HDFS do it.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "cluster"))]
     pub(super) fn creating(mut self) -> Self {
         self.publish = Publish::Create;
         self
@@ -304,6 +305,7 @@ impl ArchiveStore {
     }
 
     /// Removes a file; one that is not there is removed.
+    #[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "what compacts and verifies is of the cluster"))]
     pub(super) async fn remove(&self, path: &str) -> Result<(), StoreError> {
         let at = parse(path)?;
         match self.within(path, self.store.delete(&at)).await {

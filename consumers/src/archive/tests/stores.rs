@@ -170,6 +170,52 @@ async fn a_write_that_is_dropped_midway_leaves_no_name_on_hdfs() {
     assert_eq!(left, 0);
 }
 
+/// Stops the process of a server and lets it go on, whatever becomes of the test.
+struct Stopped(String);
+
+impl Stopped {
+    fn server(name: &str) -> Stopped {
+        let pids = Path::new(&address("PENSTOCK_TEST_CLUSTER")).join("pids").join(name);
+        let pid = std::fs::read_to_string(&pids).unwrap_or_else(|e| panic!("{}: {e}", pids.display()));
+        let pid = pid.split_whitespace().next().unwrap().to_owned();
+        signal("-STOP", &pid);
+        Stopped(pid)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        signal("-CONT", &self.0);
+    }
+}
+
+fn signal(which: &str, pid: &str) {
+    assert!(std::process::Command::new("kill").args([which, pid]).status().unwrap().success());
+}
+
+#[tokio::test]
+async fn a_stopped_datanode_costs_the_deadline_and_the_range_is_written_when_it_goes_on() {
+    let archive = hdfs(Duration::from_secs(2));
+    let store = connect(&archive);
+    let mut sink = ArchiveSink::new(store.clone(), &settings(3)).unwrap();
+    assert_eq!(write(&mut sink, &events(0, 20)).await.unwrap(), Held::All);
+    let stopped = Stopped::server("datanode");
+    let written = tokio::time::timeout(MINUTE, write(&mut sink, &events(20, 20))).await.expect("its own deadline");
+    assert!(matches!(written, Err(SinkError::Unknown(_))), "{written:?}");
+    drop(stopped);
+    // As the pipeline does it: again, until it is there.
+    let mut held = Err(SinkError::Retry(String::new()));
+    for _ in 0..20 {
+        held = write(&mut sink, &events(20, 20)).await;
+        if held.is_ok() {
+            break;
+        }
+    }
+    assert_eq!(held.unwrap(), Held::All);
+    let verified = verify::verify(&store, &Scope::default()).await.unwrap();
+    assert_eq!((verified.records, verified.faults), (40, vec![]));
+}
+
 /// A server that takes connections and never answers: what a stopped process looks like.
 #[tokio::test]
 async fn a_server_that_hangs_or_is_away_costs_no_more_than_the_deadline() {
