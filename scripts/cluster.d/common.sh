@@ -107,6 +107,7 @@ prepare() {
 
 write_env() {
   {
+    echo "PENSTOCK_TEST_CLUSTER=$dir"
     if [ -e "$dir/kafka" ]; then env_kafka; fi
     if [ -e "$dir/mariadb" ]; then env_mariadb; fi
     if [ -e "$dir/hdfs" ]; then env_hdfs; fi
