@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
+#[cfg(feature = "cluster")]
+mod cluster;
 mod events;
 mod feed;
 mod publisher;

@@ -226,3 +226,113 @@ async fn there_is_one_publisher_and_another_takes_over() {
     tokio::time::timeout(Duration::from_secs(30), lease.lost()).await.unwrap();
     drop(database);
 }
+
+/// A server of this test alone, to be killed.
+struct Server {
+    folder: tempfile::TempDir,
+    port: u16,
+    process: Option<std::process::Child>,
+}
+
+impl Server {
+    fn new() -> Server {
+        let folder = tempfile::tempdir().unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let data = format!("--datadir={}", folder.path().join("data").display());
+        let made = std::process::Command::new("mariadb-install-db")
+            .args(["--no-defaults", &data, "--auth-root-authentication-method=normal", "--skip-test-db"])
+            .output()
+            .expect("mariadb-install-db is there: see `make tools`");
+        assert!(made.status.success(), "{made:?}");
+        let mut server = Server { folder, port, process: None };
+        server.start();
+        server
+    }
+
+    fn start(&mut self) {
+        let path = |name: &str| self.folder.path().join(name).display().to_string();
+        let user = std::process::Command::new("id").arg("-un").output().unwrap().stdout;
+        let process = std::process::Command::new("mariadbd")
+            .args(["--no-defaults".to_owned(), format!("--datadir={}", path("data"))])
+            .args([format!("--socket={}", path("socket")), format!("--pid-file={}", path("pid"))])
+            .args([format!("--port={}", self.port), "--bind-address=127.0.0.1".to_owned()])
+            .args([format!("--user={}", String::from_utf8(user).unwrap().trim())])
+            .args(["--innodb-buffer-pool-size=64M"])
+            .stderr(std::fs::File::create(path("log")).unwrap())
+            .spawn()
+            .expect("mariadbd is there: see `make tools`");
+        self.process = Some(process);
+    }
+
+    /// SIGKILL, as a power cut of the process.
+    fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    async fn database(&self) -> String {
+        let server = format!("mysql://root@127.0.0.1:{}", self.port);
+        let made = async {
+            loop {
+                if let Ok(mut conn) = <sqlx::mysql::MySqlConnection as sqlx::Connection>::connect(&server).await {
+                    return sqlx::raw_sql("CREATE DATABASE IF NOT EXISTS ledger").execute(&mut conn).await.unwrap();
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(120), made).await.expect("mariadbd answers within two minutes");
+        format!("{server}/ledger")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_killed_in_the_middle_loses_and_doubles_nothing() {
+    const RANGES: u64 = 120;
+    let mut server = Server::new();
+    let url = server.database().await;
+    let clock = ManualClock::at(NOON);
+    let ledger = open(&url, &clock).await;
+    ledger.import(&catalogue(), LEAD, &who("importer")).await.unwrap();
+    let done = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let writer = tokio::spawn({
+        let (ledger, done) = (ledger.clone(), Arc::clone(&done));
+        async move {
+            for from in 0..RANGES {
+                let mut events = batch(&[(11, "impression", 5, NOON), (21, "visit", 7, NOON)]);
+                events.uniques = clicks(&[(12, from as u8, 100)], NOON).uniques;
+                let range = Range { from: 3 * from, to: 3 * from + 3 };
+                while let Err(error) = ledger.apply(&log(0), range, &events).await {
+                    let passes = matches!(error, LedgerError::Busy(_) | LedgerError::Unknown(_));
+                    assert!(passes, "{error}");
+                }
+                done.store(from + 1, std::sync::atomic::Ordering::SeqCst);
+            }
+        }
+    });
+    for kill in 1..=5 {
+        while done.load(std::sync::atomic::Ordering::SeqCst) < kill * RANGES / 6 {
+            assert!(!writer.is_finished(), "the writer has ended before its time");
+            tokio::task::yield_now().await;
+        }
+        server.kill();
+        server.start();
+    }
+    writer.await.unwrap();
+    let bench = Bench {
+        ledger,
+        clock,
+        oracle: Box::new(MariaDbOracle::new(&url, None)),
+        reopen: Box::new(|| unreachable!("not in this test")),
+    };
+    assert_eq!(bench.one("SELECT sum(events) FROM ledger").await, 3 * RANGES as i64);
+    assert_eq!(bench.one("SELECT sum(cost_nanos) FROM ledger").await, 112 * RANGES as i64);
+    books_balance(&bench).await;
+}
