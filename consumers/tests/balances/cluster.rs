@@ -165,13 +165,15 @@ async fn the_topic_ends_with_what_the_ledger_says_wherever_the_publisher_dies() 
     let deaths = [Death::BeforeAppend, Death::InAppend, Death::BeforeMark, Death::None];
     for (round, how) in deaths.iter().cycle().take(12).enumerate() {
         let mut dying = publisher();
-        ledger.stop([10, 11, 12][round % 3], &who()).await.unwrap();
+        let id = [10, 11, 12][round % 3];
+        let serves = ledger.campaign(id).await.unwrap().unwrap().reasons.is_empty();
+        toggle(&ledger, id, serves).await;
         death.set(*how);
         let died = dying.publish().await;
         assert_eq!(died.is_err(), *how != Death::None, "{how:?}");
         drop(dying);
         if round % 2 == 0 {
-            ledger.resume([10, 11, 12][round % 3], &who()).await.unwrap();
+            toggle(&ledger, id, !serves).await;
         }
         publisher().repeat().await.unwrap();
         assert_eq!(cluster.stopped().await, ledger_says(&ledger).await, "round {round}: {how:?}");
@@ -179,6 +181,11 @@ async fn the_topic_ends_with_what_the_ledger_says_wherever_the_publisher_dies() 
     let all = cluster.topic().await;
     let newest = all.iter().map(StateRecord::version).max();
     assert!(matches!(all.last(), Some(StateRecord::Heartbeat(Heartbeat { version, .. })) if Some(*version) == newest));
+}
+
+async fn toggle(ledger: &MariaDbLedger, id: u32, stop: bool) {
+    let done = if stop { ledger.stop(id, &who()).await } else { ledger.resume(id, &who()).await };
+    done.unwrap();
 }
 
 #[tokio::test]
