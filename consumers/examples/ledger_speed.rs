@@ -2,6 +2,10 @@
 //!
 //! Transactions of 50 000 events each, every COMMIT synced to the device: impressions over 100
 //! campaigns and two hours, then clicks whose ids are all new, then the same clicks again.
+//!
+//! With `--features cluster` and PENSTOCK_TEST_MARIADB set, the same on that server, and beside it,
+//! in the same run, what a loader does that upserts a row an event, 1000 rows a statement, in
+//! transactions of the same size.
 
 use penstock::event::{Defaults, IdSource, admit};
 use penstock::ledger::{Advertiser, Batch, Campaign, Catalogue, Change, Grouper, Ledger, Unique, quarter};
@@ -61,7 +65,7 @@ fn clicks(round: u64, now: Micros) -> Batch {
     grouper.finish(0)
 }
 
-async fn book(ledger: &SqliteLedger, name: &str, partition: u32, batches: &[Batch]) -> Result<(), Box<dyn Error>> {
+async fn book(ledger: &impl Ledger, name: &str, partition: u32, batches: &[Batch]) -> Result<u128, Box<dyn Error>> {
     let log = LogId { name: Arc::from("spool-0000000000000001"), partition };
     let start = Instant::now();
     let mut slowest = Duration::ZERO;
@@ -70,17 +74,106 @@ async fn book(ledger: &SqliteLedger, name: &str, partition: u32, batches: &[Batc
         ledger.apply(&log, Range { from: n * EVENTS, to: (n + 1) * EVENTS }, batch).await?;
         slowest = slowest.max(one.elapsed());
     }
-    report(name, batches.len() as u64 * EVENTS, start.elapsed());
+    let rate = report(name, batches.len() as u64 * EVENTS, start.elapsed());
     eprintln!("    slowest transaction {slowest:?}");
-    Ok(())
+    Ok(rate)
 }
 
-fn report(name: &str, events: u64, took: Duration) {
+fn report(name: &str, events: u64, took: Duration) -> u128 {
     let rate = u128::from(events) * 1_000_000 / took.as_micros().max(1);
     eprintln!("{name}: {events} events in {took:?}, {rate} a second");
+    rate
 }
 
-async fn prepare(ledger: &SqliteLedger, now: Micros) -> Result<(), Box<dyn Error>> {
+/// The default mix of an ad server, many times over in clicks: 99 impressions, one click.
+fn mixed(round: u64, now: Micros) -> Batch {
+    let mut batch = clicks(round + 1_000, now);
+    batch.uniques.truncate(EVENTS as usize / 100);
+    let mut grouper = Grouper::new();
+    for n in 0..EVENTS - EVENTS / 100 {
+        grouper.add(1 + (n % 100) as u32, now.minus(Duration::from_secs(n % 7_200)), "impression", Nanos(2_000), now);
+    }
+    batch.groups = grouper.finish(0).groups;
+    batch
+}
+
+#[cfg(feature = "cluster")]
+mod mariadb {
+    use super::*;
+    use penstock::settings::LedgerSettings;
+    use penstock_consumers::balances::ledger::mariadb::MariaDbLedger;
+    use sqlx::mysql::MySqlConnection;
+    use sqlx::{AssertSqlSafe, Connection};
+
+    /// One row an event, 1000 rows a statement, 50 000 events a transaction.
+    async fn upserts(conn: &mut MySqlConnection, rounds: u64, now: Micros) -> Result<u128, Box<dyn Error>> {
+        sqlx::raw_sql(
+            "CREATE TABLE upserts (campaign_id BIGINT NOT NULL, hour BIGINT NOT NULL, type VARCHAR(32) NOT NULL,
+                events BIGINT NOT NULL, cost_nanos BIGINT NOT NULL, PRIMARY KEY (campaign_id, hour, type))",
+        )
+        .execute(&mut *conn)
+        .await?;
+        // Made before the clock runs: building the text is no part of what the server takes.
+        let rows: Vec<String> = (0..EVENTS)
+            .map(|n| {
+                let kind = if n % 100 == 0 { "click" } else { "impression" };
+                let hour = now.minus(Duration::from_secs(n % 7_200)).0 / 3_600_000_000;
+                format!("({},{hour},'{kind}',1,2000)", 1 + n % 100)
+            })
+            .collect();
+        let statements: Vec<String> = rows
+            .chunks(1_000)
+            .map(|rows| {
+                let values = rows.join(",");
+                format!(
+                    "INSERT INTO upserts VALUES {values} ON DUPLICATE KEY UPDATE
+                     events = events + VALUES(events), cost_nanos = cost_nanos + VALUES(cost_nanos)"
+                )
+            })
+            .collect();
+        let start = Instant::now();
+        for _ in 0..rounds {
+            sqlx::raw_sql("START TRANSACTION").execute(&mut *conn).await?;
+            for statement in &statements {
+                sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(&mut *conn).await?;
+            }
+            sqlx::raw_sql("COMMIT").execute(&mut *conn).await?;
+        }
+        Ok(report("a row an event, upserted", rounds * EVENTS, start.elapsed()))
+    }
+
+    pub async fn run(server: &str) -> Result<(), Box<dyn Error>> {
+        let name = format!("ledger_speed_{}", std::process::id());
+        let mut conn = MySqlConnection::connect(server).await?;
+        sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}; USE {name}"))).execute(&mut conn).await?;
+        let url = Some(format!("{}/{name}", server.trim_end_matches('/')));
+        let ledger =
+            MariaDbLedger::open(&LedgerSettings { url, ..LedgerSettings::default() }, Arc::new(SystemClock)).await?;
+        let now = import(&ledger).await?;
+        let many: Vec<Batch> = (0..ROUNDS).map(|_| impressions(now)).collect();
+        book(&ledger, "MariaDB, impressions", 0, &many).await?;
+        let many: Vec<Batch> = (0..ROUNDS).map(|round| clicks(round, now)).collect();
+        book(&ledger, "MariaDB, clicks, new ids", 1, &many).await?;
+        book(&ledger, "MariaDB, clicks, all repeated", 2, &many).await?;
+        let many: Vec<Batch> = (0..ROUNDS).map(|round| mixed(round, now)).collect();
+        let ours = book(&ledger, "MariaDB, one click in a hundred", 3, &many).await?;
+        let theirs = upserts(&mut conn, ROUNDS / 2, now).await?;
+        let hundredths = ours * 100 / theirs.max(1);
+        eprintln!("    {}.{:02} times the rate of a row an event", hundredths / 100, hundredths % 100);
+        sqlx::raw_sql(AssertSqlSafe(format!("DROP DATABASE {name}"))).execute(&mut conn).await?;
+        Ok(())
+    }
+}
+
+/// Imports the catalogue and waits until it is known.
+async fn import(ledger: &impl Ledger) -> Result<Micros, Box<dyn Error>> {
+    let change = Change { who: "bench".into(), why: String::new() };
+    ledger.import(&catalogue(), Duration::from_millis(200), &change).await?;
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    Ok(SystemClock.now())
+}
+
+async fn prepare(ledger: &impl Ledger, now: Micros) -> Result<(), Box<dyn Error>> {
     let mut records = Records::new();
     let mut ids = IdSource::seeded(1);
     let defaults =
@@ -114,14 +207,18 @@ async fn prepare(ledger: &SqliteLedger, now: Micros) -> Result<(), Box<dyn Error
 async fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let ledger = SqliteLedger::open(&folder.path().join("ledger.db"), Arc::new(SystemClock)).await?;
-    let change = Change { who: "bench".into(), why: String::new() };
-    ledger.import(&catalogue(), Duration::from_millis(200), &change).await?;
-    tokio::time::sleep(Duration::from_millis(250)).await;
-    let now = SystemClock.now();
+    let now = import(&ledger).await?;
     let many: Vec<Batch> = (0..ROUNDS).map(|_| impressions(now)).collect();
     book(&ledger, "impressions", 0, &many).await?;
     let many: Vec<Batch> = (0..ROUNDS).map(|round| clicks(round, now)).collect();
     book(&ledger, "clicks, new ids", 1, &many).await?;
     book(&ledger, "clicks, all repeated", 2, &many).await?;
-    prepare(&ledger, now).await
+    let many: Vec<Batch> = (0..ROUNDS).map(|round| mixed(round, now)).collect();
+    book(&ledger, "one click in a hundred", 3, &many).await?;
+    prepare(&ledger, now).await?;
+    #[cfg(feature = "cluster")]
+    if let Ok(server) = std::env::var("PENSTOCK_TEST_MARIADB") {
+        mariadb::run(&server).await?;
+    }
+    Ok(())
 }
