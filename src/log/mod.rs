@@ -4,6 +4,8 @@
 //! on disk ([`spool`]) or in Kafka (`kafka`, the cluster profile). Readers only ever see what is durable, so a sink is never ahead
 //! of what a power cut leaves, and an offset is never used twice.
 
+#[cfg(test)]
+mod conformance;
 #[cfg(feature = "cluster")]
 pub mod kafka;
 pub mod records;

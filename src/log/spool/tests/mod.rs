@@ -1,6 +1,7 @@
 //! Tests of the spool against simulated crashes, damage and full disks.
 
 mod basic;
+mod conformance;
 mod damage;
 mod folder;
 mod keys;
