@@ -57,10 +57,12 @@ pub async fn suite<F: Fixture>(mut fixture: F) {
     let peek = Limits { age: Duration::ZERO, ..rows(100) };
     assert_eq!(read(&mut log, 10, &peek).await.1, late);
     assert_eq!(read(&mut log, 10, &peek).await.1, late);
-    let waiting = read(&mut log, 10, &Limits { age: Duration::from_secs(3600), ..rows(100) });
+    let patient = Limits { age: Duration::from_secs(3600), ..rows(100) };
+    let waiting = read(&mut log, 10, &patient);
     assert!(tokio::time::timeout(Duration::from_millis(300), waiting).await.is_err());
     assert_eq!(read(&mut log, 10, &rows(1)).await.1, late);
-    let waiting = read(&mut log, 11, &Limits { idle: Duration::from_secs(3600), ..rows(100) });
+    let patient = Limits { idle: Duration::from_secs(3600), ..rows(100) };
+    let waiting = read(&mut log, 11, &patient);
     assert!(tokio::time::timeout(Duration::from_millis(300), waiting).await.is_err());
     fixture.append(&[b"later".to_vec()]).await;
     assert_eq!(read(&mut log, 11, &rows(1)).await.1, [b"later".to_vec()]);
