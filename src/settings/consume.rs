@@ -2,6 +2,7 @@
 
 use super::SettingsError;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 /// What the consumers' processes have in common (cluster profile).
@@ -52,6 +53,21 @@ impl ConsumeSettings {
     #[must_use]
     pub fn group(&self, sink: &str) -> String {
         format!("{}-{sink}", self.group_prefix)
+    }
+
+    /// The name of the process that keeps its things in `data`: `instance_id`, or one that stays
+    /// the same over restarts and differs between machines and folders.
+    #[must_use]
+    pub fn instance(&self, data: &Path) -> String {
+        if let Some(name) = &self.instance_id {
+            return name.clone();
+        }
+        let folder = std::fs::canonicalize(data).unwrap_or_else(|_| data.to_owned());
+        let folder = xxhash_rust::xxh3::xxh3_64(folder.as_os_str().as_encoded_bytes());
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+        let host: String = host.chars().map(|c| if plain(c) { c } else { '_' }).take(64).collect();
+        format!("{host}-{folder:016x}")
     }
 
     pub(super) fn validate(&self) -> Result<(), SettingsError> {

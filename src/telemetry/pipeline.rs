@@ -8,6 +8,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One pipeline.
@@ -15,6 +16,8 @@ use std::time::Duration;
 pub struct Of {
     /// The sink's name.
     pub sink: &'static str,
+    /// The log's name: a consumer reads several topics.
+    pub log: Arc<str>,
     /// The partition.
     pub partition: u32,
 }
@@ -24,6 +27,8 @@ pub struct Of {
 pub struct OfKind {
     /// The sink's name.
     pub sink: &'static str,
+    /// The log's name.
+    pub log: Arc<str>,
     /// The partition.
     pub partition: u32,
     /// What kind; see the metric.
@@ -97,10 +102,18 @@ impl PipelineMetrics {
         }
     }
 
+    /// The pipeline runs in another process now: what it stood at here says nothing any more.
+    pub fn forget(&self, sink: &'static str, log: &LogId) {
+        let of = Of { sink, log: Arc::clone(&log.name), partition: log.partition };
+        self.lag.remove(&of);
+        self.position.remove(&of);
+        self.generation.remove(&of);
+    }
+
     /// The metrics of one pipeline.
     #[must_use]
     pub fn of(&self, sink: &'static str, log: &LogId) -> OnePipeline {
-        let of = Of { sink, partition: log.partition };
+        let of = Of { sink, log: Arc::clone(&log.name), partition: log.partition };
         OnePipeline {
             written: self.written.get_or_create_owned(&of),
             gaps: self.gaps.get_or_create_owned(&of),
@@ -137,7 +150,7 @@ pub struct OnePipeline {
 
 impl OnePipeline {
     fn kind(&self, kind: &'static str) -> OfKind {
-        OfKind { sink: self.of.sink, partition: self.of.partition, kind }
+        OfKind { sink: self.of.sink, log: Arc::clone(&self.of.log), partition: self.of.partition, kind }
     }
 
     /// `n` records became dead letters with this code.

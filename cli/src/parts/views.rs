@@ -54,12 +54,7 @@ pub struct DeadView(pub DeadLetters);
 
 impl MarkSource for DeadView {
     fn marks(&self) -> Later<'_, Vec<Mark>> {
-        let marks = self.0.marks().into_iter().filter_map(|m| {
-            let sink = SinkName::from_name(&m.key.sink)?;
-            let event_type = m.event_type.map(str::to_owned);
-            Some(Mark { sink, log: m.key.log, offset: m.key.offset, event_type })
-        });
-        let marks = marks.collect();
+        let marks = self.0.marks().into_iter().filter_map(mark).collect();
         Box::pin(async move { Ok(marks) })
     }
 }
@@ -91,14 +86,23 @@ impl DeadStore for DeadView {
     }
 }
 
-fn key(key: &DeadKey) -> dead::Key {
+/// A letter of one of the sinks that are compared.
+pub(crate) fn mark(m: dead::Marked) -> Option<Mark> {
+    let sink = SinkName::from_name(&m.key.sink)?;
+    let event_type = m.event_type.map(str::to_owned);
+    Some(Mark { sink, log: m.key.log, offset: m.key.offset, event_type })
+}
+
+/// A letter's key as the letters' own log has it.
+pub(crate) fn key(key: &DeadKey) -> dead::Key {
     dead::Key { sink: key.sink.as_str().into(), log: key.log.clone(), offset: key.offset }
 }
 
 /// Most bytes of a record that are shown in hexadecimal.
 const SHOWN_BYTES: usize = 64 << 10;
 
-fn shown(letter: &dead::DeadLetter, with_body: bool) -> DeadLetter {
+/// A letter as the panel shows it.
+pub(crate) fn shown(letter: &dead::DeadLetter, with_body: bool) -> DeadLetter {
     let key = DeadKey { sink: letter.key.sink.to_string(), log: letter.key.log.clone(), offset: letter.key.offset };
     DeadLetter {
         id: key.id(),

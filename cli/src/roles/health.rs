@@ -14,26 +14,13 @@ use penstock::telemetry::SharedRegistry;
 use penstock::time::Clock;
 use serde_json::json;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// The pipelines that this process runs now; they come and go with the group's assignments.
-#[derive(Clone, Default)]
-pub struct Pipelines(Arc<Mutex<Vec<PipelineHandle>>>);
-
-impl Pipelines {
-    /// All of them.
-    pub fn all(&self) -> Vec<PipelineHandle> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// These run now, and no others.
-    pub fn set(&self, handles: Vec<PipelineHandle>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = handles;
-    }
-}
+pub type Pipelines = penstock::actors::Handles;
 
 /// What the routes show.
 #[derive(Clone)]

@@ -7,15 +7,18 @@ use super::health::{self, Pipelines, Serving, Shown};
 use super::peers::Peers;
 use super::process::{Role, Running};
 use super::standing::Elsewhere;
-use super::{board, ledger};
+use super::{board, dead, ledger};
 use crate::parts::archive;
 use crate::parts::statistics::Server;
 use crate::parts::views::ArchiveView;
 use anyhow::Context;
+use penstock::log::kafka::{FetchOptions, Fetcher, GroupsView};
 use penstock::settings::PanelSettings;
-use penstock::telemetry::ArchiveMetrics;
+use penstock::telemetry::{ArchiveMetrics, KafkaLogMetrics};
 use penstock_consumers::archive::ArchiveStore;
 use penstock_consumers::balances::ledger::AnyLedger;
+use penstock_consumers::dead::TopicLetters;
+use penstock_panel::reconcile::SinkName;
 use penstock_panel::{ClickHouse, PanelConfig};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -45,11 +48,12 @@ impl Panel {
             registry: role.registry.clone(),
             clock: role.clock.clone(),
         };
+        let brokers = Brokers::new(&role)?;
         let listen = role.listen.unwrap_or(role.settings.panel.listen);
         role.board.waits("start", "what the panel asks is being opened");
         let starting = health::serve(listen, &role.settings.panel.allowed_hosts, shown)?;
         let address = starting.address;
-        let serving = actix_rt::spawn(serve(role, address, starting, clickhouse, peers));
+        let serving = actix_rt::spawn(serve(role, address, starting, clickhouse, peers, brokers));
         Ok(Panel { address, serving })
     }
 }
@@ -72,13 +76,40 @@ struct Sources {
     archive: ArchiveStore,
 }
 
-async fn serve(role: Role, address: SocketAddr, starting: Serving, clickhouse: ClickHouse, peers: Peers) {
+/// What the API asks of Kafka.
+struct Brokers {
+    groups: GroupsView,
+    dead: Arc<dead::View>,
+}
+
+impl Brokers {
+    /// Connects in the background. Errors: a setting cannot be used.
+    fn new(role: &Role) -> anyhow::Result<Brokers> {
+        let (kafka, consume) = (&role.settings.kafka, &role.settings.consume);
+        let names = SinkName::ALL.map(|sink| consume.group(sink.name()));
+        let groups = GroupsView::new(kafka, kafka.event_topics(), &names).context("cannot read from Kafka")?;
+        let options = FetchOptions { group: consume.group("panel"), ahead_bytes: consume.ahead_bytes };
+        let fetcher = Fetcher::new(kafka, &options).context("cannot read from Kafka")?;
+        let metrics = role.registry.with(KafkaLogMetrics::register);
+        let letters = TopicLetters::new(fetcher, &kafka.dead_topic, &metrics, role.clock.clone());
+        Ok(Brokers { groups, dead: Arc::new(dead::View(letters)) })
+    }
+}
+
+async fn serve(
+    role: Role,
+    address: SocketAddr,
+    starting: Serving,
+    clickhouse: ClickHouse,
+    peers: Peers,
+    brokers: Brokers,
+) {
     let asking = actix_rt::spawn(peers.clone().run(role.stop.clone()));
     let opened = open(&role).await;
     // Its address is what the API takes over.
     starting.stop().await;
     if let Some(sources) = opened {
-        let live = Arc::new(Elsewhere::new(peers.clone()));
+        let live = Arc::new(Elsewhere::new(peers.clone(), brokers.groups, role.settings.consume.clone()));
         let started = board::until(&role.board, "listen", &role.stop, async || {
             penstock_panel::Panel::start(PanelConfig {
                 settings: PanelSettings { listen: address, ..role.settings.panel.clone() },
@@ -87,7 +118,7 @@ async fn serve(role: Role, address: SocketAddr, starting: Serving, clickhouse: C
                 known_lead: role.settings.balances.known_lead,
                 live: live.clone(),
                 archive: Arc::new(ArchiveView(sources.archive.clone())),
-                dead: Arc::new(super::dead::View),
+                dead: brokers.dead.clone(),
                 roles: peers.probes(),
                 registry: role.registry.clone(),
                 clock: role.clock.clone(),

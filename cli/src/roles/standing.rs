@@ -1,7 +1,10 @@
-//! Where the sinks of other processes stand.
+//! Where the sinks of other processes stand: their groups' positions and the topics' ends by the
+//! brokers, how their pipelines do by themselves.
 
 use super::peers::Peers;
+use penstock::log::kafka::GroupsView;
 use penstock::log::{LogId, Offset};
+use penstock::settings::ConsumeSettings;
 use penstock::time::Micros;
 use penstock_panel::Standing;
 use penstock_panel::api::types::{SinkStatus, SpoolStatus};
@@ -12,12 +15,14 @@ use tokio::time::Instant;
 /// The other roles, as far as they are known.
 pub struct Elsewhere {
     peers: Peers,
+    groups: GroupsView,
+    consume: ConsumeSettings,
 }
 
 impl Elsewhere {
-    /// By what `peers` say.
-    pub fn new(peers: Peers) -> Elsewhere {
-        Elsewhere { peers }
+    /// By what `peers` and the brokers say.
+    pub fn new(peers: Peers, groups: GroupsView, consume: ConsumeSettings) -> Elsewhere {
+        Elsewhere { peers, groups, consume }
     }
 }
 
@@ -37,20 +42,21 @@ impl Standing for Elsewhere {
 
 impl Progress for Elsewhere {
     fn acknowledged(&self) -> BTreeMap<LogId, Offset> {
-        let mut ends = BTreeMap::<LogId, Offset>::new();
-        for sink in self.peers.sinks() {
-            let end = ends.entry(LogId { name: sink.log.into(), partition: sink.partition }).or_default();
-            *end = (*end).max(sink.end);
-        }
-        ends
+        self.groups.seen().ends
     }
 
     fn positions(&self) -> BTreeMap<(SinkName, LogId), Offset> {
-        let position = |sink: SinkStatus| {
-            let log = LogId { name: sink.log.into(), partition: sink.partition };
-            Some(((SinkName::from_name(&sink.sink)?, log), sink.position))
-        };
-        self.peers.sinks().into_iter().filter_map(position).collect()
+        let seen = self.groups.seen();
+        let mut positions = BTreeMap::new();
+        for sink in SinkName::ALL {
+            let stored = seen.positions.get(&self.consume.group(sink.name()));
+            // A partition that nobody has stored a position of is at its beginning.
+            for log in seen.ends.keys() {
+                let next = stored.and_then(|s| s.get(log)).copied().unwrap_or(0);
+                positions.insert((sink, log.clone()), next);
+            }
+        }
+        positions
     }
 
     fn flush(&self, _sink: SinkName, _log: &LogId) {
@@ -58,6 +64,11 @@ impl Progress for Elsewhere {
     }
 
     fn settle(&self, deadline: Instant) -> Later<'_, Vec<String>> {
-        Box::pin(async move { Ok(self.peers.forwarded(deadline).await) })
+        Box::pin(async move {
+            let mut late = self.peers.forwarded(deadline).await;
+            self.groups.refresh().await;
+            late.extend(self.groups.seen().error.map(|e| format!("the brokers do not say where topics end: {e}")));
+            Ok(late)
+        })
     }
 }

@@ -9,7 +9,11 @@ mod letters;
 mod record;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "cluster")]
+mod topic;
 
 pub use index::{Key, Marked, Summary};
 pub use letters::{DeadLetters, Filter, LettersError};
 pub use record::{DeadLetter, RecordError};
+#[cfg(feature = "cluster")]
+pub use topic::{TopicLetters, TopicTarget};

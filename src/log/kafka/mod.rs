@@ -14,12 +14,14 @@ mod copy;
 mod fetch;
 mod group;
 mod raw;
+mod standing;
 mod stored;
 #[cfg(test)]
 mod tests;
 
 pub use fetch::{ClientError, FetchOptions, Fetcher};
 pub use group::{Assignment, GroupOptions, Member, Owner};
+pub use standing::{GroupsView, Seen};
 
 use self::copy::{Monitor, Unknown};
 use self::fetch::io_error;

@@ -3,6 +3,7 @@
 use super::pipeline::{Store, parts};
 use super::*;
 use crate::actors::{Handles, Life, Supervisor, group_child};
+use crate::kafka::PublishError;
 use crate::pipeline::Pipeline;
 use crate::settings::PipelineSettings;
 use std::collections::BTreeSet;
@@ -41,7 +42,7 @@ impl Process {
 
 /// Appends to all partitions in turn until told to stop; gives the count of each.
 async fn load(topic: String, mut partitions: tokio::sync::watch::Receiver<u32>) -> Vec<u64> {
-    let producer = SharedProducer::new(&settings(), ProducerOptions::default()).unwrap();
+    let mut producer = SharedProducer::new(&settings(), ProducerOptions::default()).unwrap();
     let mut counts = vec![0; 64];
     loop {
         let now = *partitions.borrow_and_update();
@@ -51,7 +52,11 @@ async fn load(topic: String, mut partitions: tokio::sync::watch::Receiver<u32>) 
         for partition in 0..now {
             let values: Vec<[u8; 8]> = (0..10).map(|n| (counts[partition as usize] + n).to_be_bytes()).collect();
             let messages: Vec<Message<'_>> = values.iter().map(|v| Message { key: b"k", value: Some(v) }).collect();
-            Publisher::new(producer.clone(), &topic, partition, LONG).append(&messages).await.unwrap();
+            // A producer hears of new partitions after a while, and refuses them until then.
+            while let Err(error) = Publisher::new(producer.clone(), &topic, partition, LONG).append(&messages).await {
+                assert!(matches!(error, PublishError::Refused { .. }), "{error}");
+                producer = SharedProducer::new(&settings(), ProducerOptions::default()).unwrap();
+            }
             counts[partition as usize] += 10;
         }
     }
