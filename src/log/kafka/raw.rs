@@ -24,6 +24,8 @@ pub(super) struct Raw(NonNull<sys::rd_kafka_message_t>);
 // SAFETY: a message belongs to whoever took it from the queue; librdkafka's reference counts are
 // atomic, so it may be read and given back on another thread.
 unsafe impl Send for Raw {}
+// SAFETY: everything that a shared reference allows only reads.
+unsafe impl Sync for Raw {}
 
 impl Raw {
     fn get(&self) -> &sys::rd_kafka_message_t {
@@ -87,6 +89,8 @@ pub(super) struct Queue {
 
 // SAFETY: librdkafka's queues are locked inside, and the callback's `Notify` is `Sync`.
 unsafe impl Send for Queue {}
+// SAFETY: as above; what is taken goes to the caller's own list.
+unsafe impl Sync for Queue {}
 
 /// librdkafka calls it under the queue's lock whenever the queue stops being empty.
 unsafe extern "C" fn nonempty(_: *mut sys::rd_kafka_t, wake: *mut c_void) {
