@@ -24,6 +24,8 @@ pub struct Shape {
     pub registry: bool,
     /// Partitions of each event topic.
     pub partitions: u32,
+    /// Whether Kafka and MariaDB are spoken to over TLS, with names and passwords.
+    pub secure: bool,
     /// After what silence a consumer loses its partitions.
     pub session_timeout: &'static str,
 }
@@ -33,7 +35,7 @@ impl Shape {
     #[must_use]
     pub fn new() -> Shape {
         let name = format!("t{:08x}", rand::random::<u32>());
-        Shape { name, archive: Archive::Hdfs, registry: true, partitions: 6, session_timeout: "6s" }
+        Shape { name, archive: Archive::Hdfs, registry: true, partitions: 6, secure: false, session_timeout: "6s" }
     }
 
     /// What must be there before anything of ours starts.
@@ -60,7 +62,8 @@ impl Shape {
     /// The configuration file of one role (`""`: of a command).
     pub(super) fn config(&self, addresses: &Addresses, roles: &[(&str, SocketAddr)], role: &str) -> String {
         let name = &self.name;
-        let brokers: Vec<String> = addresses.of("KAFKA").split(',').map(|b| format!("{b:?}")).collect();
+        let brokers = addresses.of(if self.secure { "KAFKA_TLS" } else { "KAFKA" });
+        let brokers: Vec<String> = brokers.split(',').map(|b| format!("{b:?}")).collect();
         let mut text = format!(
             "[kafka]\nbrokers = [{}]\npartitions = {}\ndead_topic = \"{name}.dead\"\nstate_topic = \"{name}.state\"\n\
              kpis_topic = \"{name}.kpis\"\n\n[kafka.topics]\n",
@@ -70,6 +73,14 @@ impl Shape {
         for kind in ["impression", "visit", "click", "conversion"] {
             let _ = writeln!(text, "{kind} = \"{name}.{kind}\"");
         }
+        let (ca, password) = (addresses.of("CA"), addresses.of("PASSWORD_FILE"));
+        if self.secure {
+            let _ = writeln!(
+                text,
+                "\n[kafka.security]\ntls = true\nca_file = {ca:?}\nmechanism = \"SCRAM-SHA-512\"\nusername = \"penstock\"\n\
+                 password = {{ file = {password:?} }}"
+            );
+        }
         if self.registry {
             let _ = writeln!(text, "\n[registry]\nurls = [{:?}]", addresses.of("REGISTRY"));
         }
@@ -78,13 +89,20 @@ impl Shape {
             "\n[consume]\ngroup_prefix = \"{name}\"\nsession_timeout = {:?}\ninstance_id = \"{role}\"",
             self.session_timeout
         );
-        let _ = writeln!(text, "\n[ledger]\nurl = {:?}", self.ledger(addresses));
+        if self.secure {
+            let url = format!("{}/penstock_{name}", addresses.of("MARIADB_TLS"));
+            let _ = writeln!(
+                text,
+                "\n[ledger]\nurl = {url:?}\ntls = true\nca_file = {ca:?}\npassword = {{ file = {password:?} }}"
+            );
+        } else {
+            let _ = writeln!(text, "\n[ledger]\nurl = {:?}", self.ledger(addresses));
+        }
         // Small ranges and quick files put many steps of every pipeline within reach of a fault.
         let _ = writeln!(
             text,
-            "\n[statistics]\nurls = [{:?}]\nuser = \"penstock\"\npassword = {{ file = {:?} }}\nmax_age = \"200ms\"",
+            "\n[statistics]\nurls = [{:?}]\nuser = \"penstock\"\npassword = {{ file = {password:?} }}\nmax_age = \"200ms\"",
             addresses.of("CLICKHOUSE"),
-            addresses.of("PASSWORD_FILE")
         );
         let _ = writeln!(text, "\n[archive]\nurl = {:?}\nmax_age = \"500ms\"", self.archive_url(addresses));
         if self.archive == Archive::S3 {
