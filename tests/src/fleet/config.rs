@@ -84,11 +84,10 @@ impl Shape {
         if self.registry {
             let _ = writeln!(text, "\n[registry]\nurls = [{:?}]", addresses.of("REGISTRY"));
         }
-        let _ = writeln!(
-            text,
-            "\n[consume]\ngroup_prefix = \"{name}\"\nsession_timeout = {:?}\ninstance_id = \"{role}\"",
-            self.session_timeout
-        );
+        let _ = writeln!(text, "\n[consume]\ngroup_prefix = \"{name}\"\nsession_timeout = {:?}", self.session_timeout);
+        if !role.is_empty() {
+            let _ = writeln!(text, "instance_id = \"{role}\"");
+        }
         if self.secure {
             let url = format!("{}/penstock_{name}", addresses.of("MARIADB_TLS"));
             let _ = writeln!(
