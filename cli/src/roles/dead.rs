@@ -1,10 +1,24 @@
 //! Where the roles put records that a sink cannot take: the topic `kafka.dead_topic`.
 
 use crate::parts::views::{key, mark, shown};
-use penstock_consumers::dead::{Filter, Summary, TopicLetters};
+use penstock::kafka::{ProducerError, ProducerOptions, Publisher, SharedProducer};
+use penstock::settings::KafkaSettings;
+use penstock::time::Clock;
+use penstock_consumers::dead::{Filter, Summary, TopicLetters, TopicTarget};
 use penstock_panel::api::types::{DeadLetter, DeadSummary};
 use penstock_panel::reconcile::{Later, Mark, MarkSource, SourceError};
 use penstock_panel::{DeadFilter, DeadKey, DeadStore};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest wait for a dead letter's acknowledgement, before it is sent again.
+const LETTER: Duration = Duration::from_secs(15);
+
+/// Where pipelines put their letters. Errors: the settings make no producer.
+pub fn target(kafka: &KafkaSettings, clock: &Arc<dyn Clock>) -> Result<TopicTarget, ProducerError> {
+    let producer = SharedProducer::new(kafka, ProducerOptions::default())?;
+    Ok(TopicTarget::new(Publisher::new(producer, &kafka.dead_topic, 0, LETTER), clock.clone()))
+}
 
 /// The letters as the panel shows them.
 pub struct View(pub TopicLetters);

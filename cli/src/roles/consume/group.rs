@@ -2,24 +2,19 @@
 
 use super::Feed;
 use crate::parts::Maker;
-use crate::roles::registry;
+use crate::roles::{dead, registry};
 use anyhow::Context;
 use penstock::actors::{Life, group_child};
-use penstock::kafka::{ProducerOptions, Publisher, SharedProducer};
 use penstock::log::Limits;
 use penstock::log::kafka::{FetchOptions, Fetcher, GroupOptions, KafkaLog, KafkaLogParts, Member};
 use penstock::pipeline::{Parts, Pipeline, Sink};
 use penstock::pricing::Snapshot;
 use penstock::telemetry::{KafkaLogMetrics, PipelineMetrics};
-use penstock_consumers::dead::TopicTarget;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
 
 /// Pipelines stop first.
 const PIPELINES: u8 = 0;
-/// Longest wait for a dead letter's acknowledgement, before it is sent again.
-const LETTER: Duration = Duration::from_secs(15);
 
 impl Feed {
     /// Joins the group of `sink` and runs a pipeline for each partition while it is ours.
@@ -40,8 +35,7 @@ impl Feed {
         let metrics = role.registry.with(PipelineMetrics::register);
         let options = FetchOptions { group: consume.group(sink), ahead_bytes: consume.ahead_bytes };
         let fetcher = Fetcher::new(kafka, &options).context("cannot read from Kafka")?;
-        let producer = SharedProducer::new(kafka, ProducerOptions::default()).context("cannot write to Kafka")?;
-        let letters = TopicTarget::new(Publisher::new(producer, &kafka.dead_topic, 0, LETTER), role.clock.clone());
+        let letters = dead::target(kafka, &role.clock).context("cannot write to Kafka")?;
         let options = GroupOptions {
             group: consume.group(sink),
             // Every type may carry a price and is a figure of its campaign, so every sink takes all.
