@@ -24,7 +24,8 @@ fn settings() -> KafkaSettings {
 
 async fn topic() -> String {
     let name = format!("test.{:016x}", rand::random::<u64>());
-    let admin: AdminClient<DefaultClientContext> = penstock::kafka::client::config(&settings()).unwrap().create().unwrap();
+    let admin: AdminClient<DefaultClientContext> =
+        penstock::kafka::client::config(&settings()).unwrap().create().unwrap();
     let new = NewTopic::new(&name, 1, TopicReplication::Fixed(3));
     admin.create_topics([&new], &AdminOptions::new()).await.unwrap().pop().unwrap().unwrap();
     name
@@ -61,7 +62,10 @@ async fn letters_of_several_consumers_are_listed_once_whoever_reads_them() {
     let page = letters.list(&filter).await.unwrap();
     assert_eq!(page.iter().map(|l| l.key.offset).collect::<Vec<_>>(), [3]);
     let next = letters.list(&Filter { after: Some(page[0].key.clone()), limit: 9, ..filter }).await.unwrap();
-    assert_eq!(next.iter().map(|l| (l.key.offset, l.code.as_str())).collect::<Vec<_>>(), [(7, "bad_body"), (11, "gap")]);
+    assert_eq!(
+        next.iter().map(|l| (l.key.offset, l.code.as_str())).collect::<Vec<_>>(),
+        [(7, "bad_body"), (11, "gap")]
+    );
     let key = Key { sink: "statistics".into(), log: log.clone(), offset: 7 };
     let shown = letters.show(&key).await.unwrap().unwrap();
     assert_eq!((&shown.body[..], shown.message.as_str()), (&b"not avro"[..], "why"));
