@@ -1,6 +1,6 @@
 //! The commands and what they share. Each command's own options stand in its own file.
 
-use crate::commands::{catalogue, check_config, dead, engine, ingest, reconcile, seed, simulate, status};
+use crate::commands::{catalogue, check_config, dead, engine, ingest, reconcile, seed, simulate, status, topics};
 use crate::roles::args::{ConsumeArgs, PanelRole, SidecarRole};
 use crate::up;
 use clap::{Args, Parser, Subcommand};
@@ -49,6 +49,8 @@ pub enum Command {
     Consume(ConsumeArgs),
     /// Run the panel alone (cluster profile)
     Panel(PanelRole),
+    /// Make the topics in Kafka as they should be (cluster profile)
+    Topics(topics::TopicsArgs),
     /// The ClickHouse engine's process; `penstock up` starts it
     #[command(hide = true)]
     Engine(engine::EngineArgs),

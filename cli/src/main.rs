@@ -37,6 +37,7 @@ fn run(cli: Cli) -> anyhow::Result<Verdict> {
         Command::Dead(args) => client(commands::dead::run(args)),
         #[cfg(feature = "cluster")]
         Command::Archive(args) => client(commands::archive::run(args)),
+        Command::Topics(args) => client(commands::topics::run(args)),
         Command::CheckConfig(args) => commands::check_config::run(&args),
         role @ (Command::Sidecar(_) | Command::Panel(_) | Command::Consume(_)) => roles::run(role),
     }

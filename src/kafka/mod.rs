@@ -11,6 +11,7 @@ pub mod publisher;
 mod tail;
 #[cfg(test)]
 mod tests;
+pub mod topics;
 
 pub use batch::{Message, Ticket};
 pub use key::Key;

@@ -11,3 +11,4 @@ pub mod reconcile;
 pub mod seed;
 pub mod simulate;
 pub mod status;
+pub mod topics;

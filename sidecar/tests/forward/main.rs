@@ -7,3 +7,4 @@ mod away;
 mod crashes;
 mod places;
 mod support;
+mod topics;
