@@ -1,6 +1,8 @@
 //! The commands and what they share. Each command's own options stand in its own file.
 
-use crate::commands::{catalogue, check_config, dead, engine, ingest, reconcile, seed, simulate, status, topics};
+use crate::commands::{
+    catalogue, check_config, dead, engine, ingest, migrate, reconcile, seed, simulate, status, topics,
+};
 use crate::roles::args::{ConsumeArgs, PanelRole, SidecarRole};
 use crate::up;
 use clap::{Args, Parser, Subcommand};
@@ -41,6 +43,8 @@ pub enum Command {
     /// Compact or verify the archive's files (cluster profile)
     #[cfg(feature = "cluster")]
     Archive(crate::commands::archive::ArchiveArgs),
+    /// Bring the tables of the statistics up to date, or show what differs
+    Migrate(migrate::MigrateArgs),
     /// Check a configuration file and show what holds
     CheckConfig(check_config::CheckConfigArgs),
     /// Run the sidecar alone (cluster profile)

@@ -38,6 +38,7 @@ fn run(cli: Cli) -> anyhow::Result<Verdict> {
         #[cfg(feature = "cluster")]
         Command::Archive(args) => client(commands::archive::run(args)),
         Command::Topics(args) => client(commands::topics::run(args)),
+        Command::Migrate(args) => client(commands::migrate::run(args)),
         Command::CheckConfig(args) => commands::check_config::run(&args),
         role @ (Command::Sidecar(_) | Command::Panel(_) | Command::Consume(_)) => roles::run(role),
     }

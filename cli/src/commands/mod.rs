@@ -7,6 +7,8 @@ pub mod check_config;
 pub mod dead;
 pub mod engine;
 pub mod ingest;
+pub mod load;
+pub mod migrate;
 pub mod reconcile;
 pub mod seed;
 pub mod simulate;

@@ -43,11 +43,31 @@ pub struct PanelRole {
 pub struct ConsumeArgs {
     /// Which sink
     pub sink: SinkName,
-    /// Load statistics straight from an NDJSON file
+    /// Load statistics straight from an NDJSON file (.gz, .zst), once however often it is repeated
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
     #[command(flatten)]
+    pub file_options: FileOptions,
+    #[command(flatten)]
     pub role: RoleArgs,
+}
+
+/// What goes with `--from`.
+#[derive(Debug, Args)]
+pub struct FileOptions {
+    /// Price events by this catalogue (JSON) instead of the ledger's
+    #[arg(long, value_name = "FILE", requires = "from")]
+    pub catalogue: Option<PathBuf>,
+    /// The file's name among logs (column log_topic), the same each time it is loaded, also when it
+    /// has grown [default: a hash of its content]
+    #[arg(long, value_name = "NAME", requires = "from")]
+    pub log: Option<String>,
+    /// The shard that gets the file's rows, counted from 0; the same each time it is loaded
+    #[arg(long, value_name = "N", requires = "from", default_value_t = 0)]
+    pub shard: u32,
+    /// Print what came of the file as JSON
+    #[arg(long, requires = "from")]
+    pub json: bool,
 }
 
 /// The sinks that a process can feed.

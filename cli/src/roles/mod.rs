@@ -37,20 +37,16 @@ use args::{ConsumeArgs, SinkName};
 ///
 /// Errors: one sentence; [`WrongUsage`] when this build or the configuration knows no cluster.
 pub fn run(command: Command) -> anyhow::Result<Verdict> {
-    match &command {
-        Command::Consume(ConsumeArgs { sink: SinkName::Statistics, from: Some(file), .. }) => {
-            let text = format!(
-                "`penstock consume statistics --from` writes to a ClickHouse of the cluster profile, which this build does not have; `penstock ingest {}` loads the file into the running system",
-                file.display()
-            );
-            return Err(WrongUsage(text).into());
+    match command {
+        // A file is read, nobody's log: that needs no Kafka and no feature.
+        Command::Consume(ConsumeArgs { sink: SinkName::Statistics, from: Some(file), role, file_options }) => {
+            crate::client(crate::commands::load::run(file_options, role.config, file))
         }
         Command::Consume(ConsumeArgs { from: Some(_), .. }) => {
-            return Err(WrongUsage("--from goes with `penstock consume statistics` only".to_owned()).into());
+            Err(WrongUsage("--from goes with `penstock consume statistics` only".to_owned()).into())
         }
-        _ => {}
+        command => start(command),
     }
-    start(command)
 }
 
 #[cfg(feature = "cluster")]

@@ -9,6 +9,7 @@
 mod batch;
 mod error;
 mod held;
+pub mod load;
 mod pace;
 pub mod schema;
 mod servers;

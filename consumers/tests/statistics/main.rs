@@ -5,8 +5,10 @@
 
 mod cluster;
 mod crashes;
+mod load;
 mod rows;
 mod schema;
+mod speed;
 
 use clickhouse::Client;
 use penstock::event::{self, Defaults, IdSource};

@@ -161,27 +161,3 @@ async fn the_tables_are_made_once_and_kept() {
     let layout = penstock_consumers::statistics::schema::Layout::of(&settings("again"));
     assert_eq!(penstock_consumers::statistics::schema::check(&client, &layout).await.unwrap(), []);
 }
-
-#[tokio::test]
-#[ignore = "a measurement, not a test"]
-async fn throughput_of_ranges_through_http() {
-    let (mut sink, client) = sink("speed").await;
-    let records = records(0, clicks(65_536));
-    let (_, batch, _) = prepare(&mut sink, &records);
-    let prepare_time = std::time::Instant::now();
-    let _again = prepare(&mut sink, &records);
-    let prepared = prepare_time.elapsed();
-    let began = std::time::Instant::now();
-    let ranges = 40_u64;
-    for i in 0..ranges {
-        let range = Range { from: i * 65_536, to: (i + 1) * 65_536 };
-        sink.write(&log(), range, &batch, &Held::Nothing).await.unwrap();
-    }
-    let rows = ranges * 65_536;
-    println!(
-        "prepare {prepared:?} a range; {rows} rows in {:?}, {:?} a range",
-        began.elapsed(),
-        began.elapsed() / ranges as u32
-    );
-    assert_eq!(count(&client).await.0, rows);
-}

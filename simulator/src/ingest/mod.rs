@@ -8,6 +8,7 @@ mod lines;
 mod reader;
 mod source;
 
+pub use lines::{Found, Lines};
 pub use source::Source;
 
 use crate::post::{Answer, PostError, PostOptions, Poster};

@@ -41,7 +41,8 @@ impl Source {
         }
     }
 
-    pub(super) fn open(&self, progress: &Arc<Progress>) -> io::Result<Box<dyn Read + Send>> {
+    /// Opens and unpacks it; what is read of the file itself is counted. Errors: the system's.
+    pub fn open(&self, progress: &Arc<Progress>) -> io::Result<Box<dyn Read + Send>> {
         match self {
             Source::File(path) => {
                 let file = File::open(path)?;

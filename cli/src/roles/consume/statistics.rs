@@ -13,7 +13,7 @@ pub fn check(settings: &Settings) -> anyhow::Result<()> {
 
 fn server(settings: &Settings) -> anyhow::Result<Server> {
     Server::configured(&settings.statistics)?
-        .context("the configuration names no statistics.url: a cluster keeps its statistics in ClickHouse servers")
+        .context("the configuration names neither statistics.url nor statistics.shards: a cluster keeps its statistics in ClickHouse servers")
 }
 
 /// Opens what the sink needs, and joins the group.
