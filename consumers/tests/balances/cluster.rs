@@ -233,7 +233,8 @@ async fn of_two_publishers_one_publishes_and_the_other_takes_over() {
         second.cancel();
     };
     let (a, b, ()) = tokio::join!(a.run(first.clone()), b.run(second.clone()), test);
-    (a.unwrap(), b.unwrap());
+    a.unwrap();
+    b.unwrap();
     // Each told everything when it began, so a state is there twice and not more often.
     let tens = cluster.topic().await.into_iter().filter(|r| matches!(r, StateRecord::Change(c) if c.campaign_id == 10));
     assert!(tens.count() <= 4);
