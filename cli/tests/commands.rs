@@ -68,17 +68,28 @@ fn wrong_usage_exits_with_2() {
 
 #[test]
 fn a_role_that_this_build_does_not_have_says_so_in_one_sentence() {
-    for arguments in [&["sidecar"][..], &["panel"], &["consume", "archive"], &["consume", "statistics", "--from", "x"]]
-    {
+    for arguments in [&["sidecar"][..], &["panel"], &["consume", "archive"]] {
         let output = penstock(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         let text = stderr(&output);
         assert_eq!(text.lines().count(), 1, "{text}");
-        assert!(
-            text.contains("cluster profile") && (text.contains("`penstock up`") || text.contains("ingest")),
-            "{text}"
-        );
+        assert!(text.contains("cluster profile") && text.contains("`penstock up`"), "{text}");
     }
+}
+
+#[test]
+fn a_file_needs_a_clickhouse_that_takes_writes() {
+    let config = tempfile::NamedTempFile::new().unwrap();
+    let config = config.path().to_str().unwrap();
+    for more in [&[][..], &["--config", config]] {
+        let output = penstock(&[&["consume", "statistics", "--from", "x.ndjson"], more].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains("`penstock ingest x.ndjson`"), "{}", stderr(&output));
+    }
+    let output = penstock(&["migrate", "statistics", "--yes", "--config", config]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("statistics.shards"), "{}", stderr(&output));
+    assert_eq!(penstock(&["migrate", "statistics"]).status.code(), Some(2), "--check or --yes");
 }
 
 #[test]
