@@ -270,6 +270,8 @@ impl Sink for StatisticsSink {
     }
 
     async fn untouched(&mut self, log: &LogId) -> Result<bool, SinkError> {
+        // It is asked before `start`, and on a new server the table is not there yet.
+        self.start(log, Position::at(0)).await?;
         self.any_row(log).await.map(|any| !any)
     }
 
