@@ -75,6 +75,10 @@ $(DEPLOY_TOOLS)/.ready:
 	GOBIN="$(@D)" GOFLAGS=-p=2 go install github.com/compose-spec/compose-go/v2/cmd@v2.16.2
 	@mv "$(@D)/cmd" "$(@D)/compose" && touch $@
 
+.PHONY: capacity
+capacity: ## machines, partitions, disks and money for 1, 20 and 100 billion events a day, from measured figures
+	@scripts/capacity.py docs/capacity.json
+
 .PHONY: advisories
 advisories: $(DENY) ## known vulnerabilities in dependencies (needs the advisory database: network)
 	$(DENY) check advisories

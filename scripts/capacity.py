@@ -5,8 +5,8 @@
     capacity.py measure FIGURES.json --events N PROCESS=PID … [--disk NAME=BYTES …]
 
 The first form computes from measured figures (docs/capacity.json). The second measures them: it is
-called twice around a load, before it and after it, and takes the difference of what the processes
-have used of the processor; `make capacity-measure` does all of it on the real servers.
+called twice around a load, before it (with --events 0) and after it, and takes the difference of what
+the processes have used of the processor.
 """
 import json
 import math
