@@ -29,7 +29,7 @@ echo "compose file"
 
 echo "Helm chart"
 "$bin/helm" lint --strict deploy/helm/penstock >/dev/null
-for kube in 1.27.0 1.31.0; do
+for kube in 1.27.0 1.30.0; do
   "$bin/helm" template ads deploy/helm/penstock --kube-version "$kube" >"$work/default.yaml"
   "$bin/helm" template ads deploy/helm/penstock --kube-version "$kube" --set existingSecret=secrets \
     --set networkPolicy.enabled=true --set sidecar.storageClass=fast --set panel.enabled=true >"$work/all.yaml"
@@ -44,7 +44,7 @@ body = re.search(r"^  cluster\.toml: \|\n((?:    .*\n|\n)+)", text, re.M).group(
 open(sys.argv[2], "w").write(textwrap.dedent(body))
 PY
 "$penstock" check-config "$work/cluster.toml" >/dev/null
-if "$bin/helm" template ads deploy/helm/penstock --kube-version 1.31.0 --set consumers.everything.replicas=1 >/dev/null 2>&1; then
+if "$bin/helm" template ads deploy/helm/penstock --kube-version 1.30.0 --set consumers.everything.replicas=1 >/dev/null 2>&1; then
   echo "the chart takes a consumer that there is not" >&2
   exit 1
 fi
