@@ -67,7 +67,7 @@ pub async fn exhaust_all(first: SocketAddr, last: SocketAddr) {
     }
     waits.sort();
     let at = |n: usize| waits[n * waits.len() / 100].as_secs_f64() * 1_000.0;
-    println!(
+    eprintln!(
         "acknowledgement to serving:false under load: median {:.0} ms, 99 of 100 within {:.0} ms, slowest {:.0} ms",
         at(50),
         waits[98].as_secs_f64() * 1_000.0,

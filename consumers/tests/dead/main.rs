@@ -1,5 +1,6 @@
 //! Dead letters in their topic, on real brokers.
 #![cfg(feature = "cluster")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
 use penstock::codec::frame;
 use penstock::kafka::{ProducerOptions, Publisher, SharedProducer};

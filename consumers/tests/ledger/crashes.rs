@@ -122,7 +122,7 @@ async fn many_partitions_on_the_same_campaigns_add_up() {
     bench.import(&file).await;
     let mut tasks = Vec::new();
     for partition in 0..PARTITIONS {
-        let ledger = if partition % 2 == 0 { one.clone() } else { two.clone() };
+        let ledger = if partition.is_multiple_of(2) { one.clone() } else { two.clone() };
         tasks.push(tokio::spawn(async move {
             for round in 0..ROUNDS {
                 let events = mixed(partition, round);

@@ -88,6 +88,7 @@ impl Batch {
 }
 
 /// Makes the batch of a range. What is poison is a function of the record alone.
+#[expect(clippy::too_many_arguments, reason = "a range, and what its records are framed and placed by")]
 pub(super) fn make<R: SchemaIds>(
     records: &Records,
     range: Range,
