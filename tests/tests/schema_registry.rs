@@ -1,5 +1,6 @@
 //! Our schemas in a real registry, and records as others read and write them.
 #![cfg(feature = "cluster")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
 use penstock::codec::{confluent, registry::writers};
 use penstock::event::{self, Defaults, IdSource};

@@ -172,7 +172,7 @@ fn mixed(partition: u32, round: u64) -> Batch {
     events.groups.push(penstock::ledger::Group { campaign: 12, ..events.groups[0].clone() });
     events.groups.retain(|g| g.campaign != 0);
     let (a, b) = (2 * round as u8, 2 * round as u8 + 1);
-    let ids = if partition % 2 == 0 { [(11, a, 10), (12, b, 10)] } else { [(12, b, 10), (11, a, 10)] };
+    let ids = if partition.is_multiple_of(2) { [(11, a, 10), (12, b, 10)] } else { [(12, b, 10), (11, a, 10)] };
     events.uniques = clicks(&ids, NOON).uniques;
     events
 }
