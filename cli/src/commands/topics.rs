@@ -1,6 +1,7 @@
 //! `penstock topics apply`: the topics of the cluster, as they should be.
 
 use crate::exit::{Verdict, WrongUsage};
+#[cfg(feature = "cluster")]
 use crate::output;
 use anyhow::Context;
 use clap::{Args, Subcommand};
