@@ -58,7 +58,7 @@ urls = ["$PENSTOCK_TEST_REGISTRY"]
 url = "$PENSTOCK_TEST_MARIADB/penstock"
 
 [statistics]
-urls = ["$PENSTOCK_TEST_CLICKHOUSE"]
+url = "$PENSTOCK_TEST_CLICKHOUSE"
 user = "penstock"
 password = { file = "$PENSTOCK_TEST_PASSWORD_FILE" }
 
@@ -94,19 +94,20 @@ ready() {
 say "topics"
 "$penstock" topics apply --yes --config "$data/cluster.toml"
 
-say "the panel, and a made-up catalogue: 100 campaigns, 1000 tags"
-export PENSTOCK_PANEL=http://$(address panel)
+say "a process for each role: the panel, two sidecars, a consumer for statistics, balances, archive"
+# In any order: each waits for what it needs.
 role panel panel
-ready panel
-"$penstock" seed --campaigns 100 --tags 1000
-
-say "two sidecars and a consumer for each of statistics, balances, archive"
 role sidecar-1 sidecar
 role sidecar-2 sidecar
 role statistics consume statistics
 role balances consume balances
 role archive consume archive
 ready "${names[@]}"
+for name in "${names[@]}"; do echo "  $name on $(address "$name")"; done
+
+say "a made-up catalogue: 100 campaigns, 1000 tags"
+export PENSTOCK_PANEL=http://$(address panel)
+"$penstock" seed --campaigns 100 --tags 1000
 
 say "the publisher simulator on both sidecars: twice $rate events a second for $seconds s"
 PENSTOCK_SIDECAR=http://$(address sidecar-1) "$penstock" simulate --rate "$rate" --duration "${seconds}s" >"$data/simulate-1.log" 2>&1 &

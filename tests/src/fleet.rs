@@ -50,15 +50,13 @@ impl Fleet {
         }
         fleet.configure();
         fleet.partitions(fleet.shape.partitions);
-        fleet.role("panel").start();
-        fleet.ready("panel").await;
-        let _ = fleet.expect(&["catalogue", "import", &catalogue.display().to_string()], 0);
-        for name in &FIRST[1..] {
+        for name in FIRST {
             fleet.role(name).start();
         }
-        for name in &FIRST[1..] {
+        for name in FIRST {
             fleet.ready(name).await;
         }
+        let _ = fleet.expect(&["catalogue", "import", &catalogue.display().to_string()], 0);
         fleet
     }
 
