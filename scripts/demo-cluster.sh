@@ -50,6 +50,8 @@ quoted() { local IFS=,; printf '"%s"' "${1//,/\", \"}"; }
 cat >"$data/cluster.toml" <<TOML
 [kafka]
 brokers = [$(quoted "$PENSTOCK_TEST_KAFKA")]
+# Few, for short tables; a real cluster has more.
+partitions = 2
 
 [registry]
 urls = ["$PENSTOCK_TEST_REGISTRY"]
