@@ -85,6 +85,7 @@ async fn rounds_of(more: &[&str], fault: impl AsyncFn(&mut Round<'_>)) {
 const SINKS: [&str; 3] = ["statistics-1", "balances-1", "archive-1"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "starts a whole fleet: make test-fleet"]
 async fn a_broker_that_is_killed_changes_no_total() {
     rounds_of(&[], async |round| {
         let broker = ["kafka1", "kafka2", "kafka3"][round.random.random_range(0..3)];
@@ -94,6 +95,7 @@ async fn a_broker_that_is_killed_changes_no_total() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "starts a whole fleet: make test-fleet"]
 async fn brokers_that_are_all_away_delay_and_lose_nothing_and_intake_answers_meanwhile() {
     // A minute in `make faults`, less where only one round is run.
     let away = Duration::from_secs(if rounds() > 1 { 60 } else { 15 });
@@ -110,11 +112,13 @@ async fn brokers_that_are_all_away_delay_and_lose_nothing_and_intake_answers_mea
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "starts a whole fleet: make test-fleet"]
 async fn a_sidecar_that_is_killed_changes_no_total() {
     rounds_of(&[], async |round| round.kill_role(["sidecar-1", "sidecar-2"][round.number % 2]).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "starts a whole fleet: make test-fleet"]
 async fn consumers_that_are_killed_change_no_total() {
     rounds_of(&[], async |round| {
         for name in SINKS {
@@ -125,16 +129,19 @@ async fn consumers_that_are_killed_change_no_total() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "starts a whole fleet: make test-fleet"]
 async fn a_ledger_server_that_is_killed_changes_no_total() {
     rounds_of(&[], async |round| round.kill_part("mariadb").await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "starts a whole fleet: make test-fleet"]
 async fn a_datanode_that_is_killed_changes_no_total() {
     rounds_of(&[], async |round| round.kill_part("datanode").await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "starts a whole fleet: make test-fleet"]
 async fn a_registry_that_is_killed_changes_no_total() {
     rounds_of(&[], async |round| {
         round.kill_part("registry").await;
@@ -150,6 +157,7 @@ async fn a_registry_that_is_killed_changes_no_total() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "starts a whole fleet: make test-fleet"]
 async fn a_consumer_that_hangs_past_its_session_and_wakes_up_changes_no_total() {
     rounds_of(&["statistics-2", "balances-2", "archive-2"], async |round| {
         for name in SINKS {
@@ -166,6 +174,7 @@ async fn a_consumer_that_hangs_past_its_session_and_wakes_up_changes_no_total() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "starts a whole fleet: make test-fleet"]
 async fn consumers_that_come_and_go_change_no_total() {
     rounds_of(&[], async |round| {
         let (first, more) = (round.number == 0, ["statistics-2", "balances-2", "archive-2"]);
@@ -195,6 +204,7 @@ async fn consumers_that_come_and_go_change_no_total() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "starts a whole fleet: make test-fleet"]
 async fn partitions_that_are_added_while_running_change_no_total() {
     rounds_of(&[], async |round| {
         round.moment().await;
