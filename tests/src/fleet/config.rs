@@ -100,7 +100,7 @@ impl Shape {
         // Small ranges and quick files put many steps of every pipeline within reach of a fault.
         let _ = writeln!(
             text,
-            "\n[statistics]\nurls = [{:?}]\nuser = \"penstock\"\npassword = {{ file = {password:?} }}\nmax_age = \"200ms\"",
+            "\n[statistics]\nurl = {:?}\nuser = \"penstock\"\npassword = {{ file = {password:?} }}\nmax_age = \"200ms\"",
             addresses.of("CLICKHOUSE"),
         );
         let _ = writeln!(text, "\n[archive]\nurl = {:?}\nmax_age = \"500ms\"", self.archive_url(addresses));
