@@ -1,7 +1,7 @@
-//! The configuration of librdkafka that all clients begin with.
+//! What all clients of librdkafka begin with: their configuration, and where its log goes.
 
 use crate::settings::{KafkaSettings, SettingsError};
-use rdkafka::config::ClientConfig;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 
 /// Connection, encryption, login and further properties; what makes it a producer or a consumer is
 /// added by whoever needs one.
@@ -43,4 +43,17 @@ pub fn config(settings: &KafkaSettings) -> Result<ClientConfig, SettingsError> {
         config.set("sasl.password", security.password.read("kafka.security.password")?.unwrap_or_default());
     }
     Ok(config)
+}
+
+/// librdkafka's log goes to ours.
+pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+            tracing::error!(facility, message, "librdkafka");
+        }
+        // A broker that is away is reported here once a second and is nobody's mistake.
+        RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => tracing::warn!(facility, message, "librdkafka"),
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(facility, message, "librdkafka"),
+        RDKafkaLogLevel::Debug => tracing::debug!(facility, message, "librdkafka"),
+    }
 }

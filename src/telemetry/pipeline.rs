@@ -102,14 +102,6 @@ impl PipelineMetrics {
         }
     }
 
-    /// The pipeline runs in another process now: what it stood at here says nothing any more.
-    pub fn forget(&self, sink: &'static str, log: &LogId) {
-        let of = Of { sink, log: Arc::clone(&log.name), partition: log.partition };
-        self.lag.remove(&of);
-        self.position.remove(&of);
-        self.generation.remove(&of);
-    }
-
     /// The metrics of one pipeline.
     #[must_use]
     pub fn of(&self, sink: &'static str, log: &LogId) -> OnePipeline {

@@ -3,7 +3,8 @@
 //! The sidecar admits no bad event, so letters come from damage and from versions that do not
 //! know a schema: thousands would be many.
 
-use penstock::log::{LogId, Offset};
+use super::record::DeadLetter;
+use penstock::log::{LogId, Offset, Records};
 use penstock::pipeline::{GAP, PoisonCode};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,6 +75,19 @@ impl Index {
 
     pub(super) fn get(&self, key: &Key) -> Option<&Entry> {
         self.entries.get(key)
+    }
+
+    /// Adds what was read from the dead-letter log.
+    pub(super) fn take(&mut self, records: &Records) {
+        for record in records.iter() {
+            match record.body.ok().and_then(|body| DeadLetter::decode(body).ok()) {
+                Some(letter) => {
+                    let event_type = letter.event_type();
+                    self.add(letter.key, &letter.code, event_type, record.offset);
+                }
+                None => self.unreadable += 1,
+            }
+        }
     }
 
     /// Adds a letter; the first one of a key stays.

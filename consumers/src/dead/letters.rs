@@ -79,15 +79,7 @@ impl<D: Disk> DeadLetters<D> {
         loop {
             log.read(next, &one_batch(), &mut records).await?;
             let Some(range) = records.range() else { break };
-            for record in records.iter() {
-                match record.body.ok().and_then(|body| DeadLetter::decode(body).ok()) {
-                    Some(letter) => {
-                        let event_type = letter.event_type();
-                        index.add(letter.key, &letter.code, event_type, record.offset);
-                    }
-                    None => index.unreadable += 1,
-                }
-            }
+            index.take(&records);
             next = range.to;
         }
         let (writer, index) = (Mutex::new(writer), Mutex::new(index));

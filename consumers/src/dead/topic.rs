@@ -126,15 +126,7 @@ impl TopicLetters {
                 Err(error) => return Err(error.into()),
             }
             let Some(range) = records.range() else { break };
-            for record in records.iter() {
-                match record.body.ok().and_then(|body| DeadLetter::decode(body).ok()) {
-                    Some(letter) => {
-                        let event_type = letter.event_type();
-                        index.add(letter.key, &letter.code, event_type, record.offset);
-                    }
-                    None => index.unreadable += 1,
-                }
-            }
+            index.take(records);
             *next = range.to;
         }
         Ok(reading)

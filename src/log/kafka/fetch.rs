@@ -54,7 +54,7 @@ pub(super) struct FetchContext {
 
 impl ClientContext for FetchContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
+        client::log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -66,19 +66,6 @@ impl ClientContext for FetchContext {
 }
 
 impl ConsumerContext for FetchContext {}
-
-/// librdkafka's log goes to ours.
-pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
-    match level {
-        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-            tracing::error!(facility, message, "librdkafka");
-        }
-        // A broker that is away is reported here once a second and is nobody's mistake.
-        RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => tracing::warn!(facility, message, "librdkafka"),
-        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(facility, message, "librdkafka"),
-        RDKafkaLogLevel::Debug => tracing::debug!(facility, message, "librdkafka"),
-    }
-}
 
 /// Fetches partitions from wherever it is told. Cheap to clone.
 #[derive(Clone)]

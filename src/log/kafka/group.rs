@@ -29,7 +29,7 @@
 //! is only ever away in a commit, which ends by itself within the session timeout when there is no
 //! coordinator. Five minutes are far beyond that.
 
-use super::fetch::{self, ClientError, io_error};
+use super::fetch::{ClientError, io_error};
 use super::stored;
 use crate::kafka::client;
 use crate::log::{LogError, LogId, Offset, Position};
@@ -244,7 +244,7 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        fetch::log(level, facility, message);
+        client::log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
