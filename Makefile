@@ -56,7 +56,7 @@ test-quick: tools ## the tests that need no outside parts (no engine, no Python 
 	cargo test --locked --no-fail-fast -p penstock -p penstock-sidecar -p penstock-simulator
 
 .PHONY: check
-check: tools-cluster $(DENY) ## formatting, clippy with warnings denied, licences and sources of dependencies
+check: tools-cluster $(DENY) alerts-check ## formatting, clippy with warnings denied, licences and sources of dependencies, alerts
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --features cluster -- -D warnings
 	# Without the feature, as `make demo` builds it.
@@ -64,6 +64,17 @@ check: tools-cluster $(DENY) ## formatting, clippy with warnings denied, licence
 	# Offline, it reads the manifests of every platform's dependencies.
 	cargo fetch --locked --quiet
 	$(DENY) --offline --log-level error check bans licenses sources
+
+.PHONY: alerts-check
+alerts-check: $(PARTS)/grafana/.ready ## Prometheus rules with their tests, runbooks, Grafana dashboards (promtool, Grafana's types)
+	@scripts/need.sh alerts
+	@scripts/alerts-check.sh "$(PARTS)/grafana"
+
+$(PARTS)/grafana/.ready: parts/grafana/package-lock.json
+	@scripts/need.sh
+	@mkdir -p "$(@D)"
+	@cp parts/grafana/package.json parts/grafana/package-lock.json "$(@D)"
+	@npm ci --prefix "$(@D)" --ignore-scripts --no-audit --no-fund --loglevel=error >&2 && touch $@
 
 # Linters of deploy/, each by its own project's Go module.
 DEPLOY_TOOLS := $(PARTS)/tools/deploy

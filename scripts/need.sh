@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Checks the tools that a build needs. What Debian can bring is installed when we are root;
 # what is still missing is named with the package that holds it.
-# usage: need.sh [cluster]      (cluster: also what the cluster profile and its test servers need)
+# usage: need.sh [cluster|alerts]      (cluster: also what the cluster profile and its test servers need;
+#                                       alerts: also what checks Prometheus' rules)
 set -euo pipefail
 
 declare -A package=(
@@ -11,13 +12,14 @@ declare -A package=(
   [cc]="gcc libc6-dev" [npm]="npm (version 9 or newer)" [python3]="python3 python3-venv" [curl]="curl"
   [c++]="g++" [make]="make" [cmake]="cmake" [pkg-config]="pkg-config" [libssl]="libssl-dev"
   [java]="openjdk-17-jre-headless" [mvn]="maven" [mariadbd]="mariadb-server" [openssl]="openssl"
-  [setsid]="util-linux"
+  [setsid]="util-linux" [promtool]="prometheus" [node]="nodejs"
 )
 tools=(cargo rustfmt cargo-clippy cc npm python3 curl)
 if [ "${1:-}" = cluster ]; then
   # librdkafka is built from source; the servers are Java programs, fetched by Maven, and MariaDB.
   tools+=(c++ make cmake pkg-config libssl java mvn mariadbd openssl setsid)
 fi
+[ "${1:-}" != alerts ] || tools+=(promtool node)
 # Debian keeps servers where only root's PATH looks.
 export PATH=$PATH:/usr/sbin:/usr/local/sbin
 
