@@ -1,7 +1,9 @@
 //! What the panel is connected to, and its state.
 
-use crate::api::types::{DeadLetter, DeadSummary, RoleStatus, SpoolStatus};
+use crate::api::types::{DeadLetter, DeadSummary, Now, RoleStatus, SpoolStatus};
+use crate::campaigns::Outlook;
 use crate::live::Standing;
+use crate::now::Sampler;
 use crate::reconcile::{ArchiveSource, Later, MarkSource};
 use crate::statistics::{Bounds, ClickHouse, Statistics};
 use penstock::guard::Guard;
@@ -10,6 +12,7 @@ use penstock::log::{LogId, Offset};
 use penstock::settings::PanelSettings;
 use penstock::telemetry::{PanelMetrics, SharedRegistry};
 use penstock::time::Clock;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -46,6 +49,8 @@ pub struct DeadFilter {
 pub trait DeadStore: MarkSource {
     /// How many there are.
     fn summary(&self) -> Later<'_, DeadSummary>;
+    /// The same by sink and reason.
+    fn counts(&self) -> Later<'_, BTreeMap<(String, String), u64>>;
     /// Letters in the order of their keys, without bodies.
     fn list<'a>(&'a self, filter: &'a DeadFilter) -> Later<'a, Vec<DeadLetter>>;
     /// One letter with its body.
@@ -93,6 +98,10 @@ pub struct App<L> {
     pub(crate) ledger: L,
     pub(crate) known_lead: Duration,
     pub(crate) statistics: Statistics,
+    /// The same ClickHouse for questions that read much.
+    pub(crate) heavy: Statistics,
+    /// And for files, with more rows and time.
+    pub(crate) exports: Statistics,
     /// The same ClickHouse with reconcile's bounds.
     pub(crate) pivot: Statistics,
     pub(crate) live: Arc<dyn Standing>,
@@ -105,7 +114,16 @@ pub struct App<L> {
     pub(crate) guard: Guard,
     /// Reconciles that may run at once.
     pub(crate) reconciles: Semaphore,
+    /// The last minutes of intake.
+    pub(crate) sampler: Sampler,
+    /// What campaigns spend, and whose they are.
+    pub(crate) outlook: Outlook,
+    /// The page *Now* of this second.
+    pub(crate) now: moka::future::Cache<(), Arc<Now>>,
 }
+
+/// How old the page *Now* may be: the sampler tells something new once a second.
+const NOW_AGE: Duration = Duration::from_millis(900);
 
 const RECONCILES: usize = 2;
 /// Rows and bytes of one answer of reconcile: campaigns × types, or the offsets of one block.
@@ -126,6 +144,9 @@ impl<L: Ledger> App<L> {
         };
         let statistics =
             Statistics::new(&config.clickhouse, bounds, settings.cache_ttl, config.clock.clone(), metrics.clone());
+        let heavy = statistics.gated(settings.max_heavy_queries);
+        let exports =
+            heavy.with_bounds(Bounds { time: settings.export_timeout, rows: settings.max_export_rows + 1, ..bounds });
         let pivot = statistics.with_bounds(Bounds {
             time: settings.reconcile_query_timeout,
             rows: RECONCILE_ROWS,
@@ -137,6 +158,8 @@ impl<L: Ledger> App<L> {
             ledger: config.ledger,
             known_lead: config.known_lead,
             statistics,
+            heavy,
+            exports,
             pivot,
             live: config.live,
             archive: config.archive,
@@ -146,6 +169,9 @@ impl<L: Ledger> App<L> {
             metrics,
             clock: config.clock,
             reconciles: Semaphore::new(RECONCILES),
+            sampler: Sampler::default(),
+            outlook: Outlook::default(),
+            now: moka::future::Cache::builder().max_capacity(1).time_to_live(NOW_AGE).build(),
             settings,
         }
     }

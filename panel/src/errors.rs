@@ -10,6 +10,7 @@ impl From<StatisticsError> for Problem {
         let code = match error {
             StatisticsError::Unavailable(_) => Code::StatisticsUnavailable,
             StatisticsError::TooExpensive(_) => Code::QueryTooExpensive,
+            StatisticsError::Busy(_) => Code::Busy,
             StatisticsError::Refused(_) => Code::StatisticsError,
         };
         Problem::new(code, error.to_string())

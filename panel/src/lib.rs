@@ -7,13 +7,20 @@
 
 pub mod api;
 mod app;
+mod campaigns;
 mod errors;
+mod events;
+mod explore;
 mod live;
+mod now;
+mod quality;
 pub mod reconcile;
 mod server;
+mod standing;
 mod statistics;
 
 pub use app::{DeadFilter, DeadKey, DeadStore, LOCAL, PanelConfig, RoleProbe, SpoolView};
 pub use live::{Live, Standing, sink_status};
+pub use now::exposition::Counters;
 pub use server::{Panel, Running};
 pub use statistics::{Bounds, ClickHouse, Question, Statistics, StatisticsError};

@@ -3,6 +3,7 @@
 
 use crate::api::types::{Health, RoleStatus, SinkStatus, SpoolStatus, Time};
 use crate::app::SpoolView;
+use crate::now::exposition::Counters;
 use crate::reconcile::{Progress, SinkName};
 use penstock::log::{LogId, Offset};
 use penstock::pipeline::{PipelineHandle, State};
@@ -18,6 +19,10 @@ pub trait Standing: Progress {
     fn spool(&self) -> Option<SpoolStatus>;
     /// The spools of other processes.
     fn spools(&self) -> Vec<SpoolStatus> {
+        Vec::new()
+    }
+    /// What the sidecars of other processes have counted, by their addresses.
+    fn counters(&self) -> Vec<(String, Counters)> {
         Vec::new()
     }
 }

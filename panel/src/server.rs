@@ -40,6 +40,9 @@ impl Panel {
         let shutdown = config.shutdown.clone();
         let app = web::Data::new(App::new(config));
         let settings = app.settings.clone();
+        let sampling =
+            app.sampler.clone().run(app.registry.clone(), app.live.clone(), app.clock.clone(), shutdown.clone());
+        actix_web::rt::spawn(sampling);
         let per_worker = settings.max_connections.div_ceil(settings.workers).max(1);
         let server = HttpServer::new(move || {
             actix_web::App::new()

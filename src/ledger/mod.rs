@@ -33,8 +33,9 @@ pub use reason::Reason;
 pub use state::{Heartbeat, KPIS_SCHEMA, KpiRecord, STATE_SCHEMA, StateChange, StateError, StateRecord};
 pub use validate::{MAX_AMOUNT_MICROS, Place, Problem, validate};
 pub use views::{
-    Adjustment, AdjustmentKind, AdvertiserId, AdvertiserView, AuditEntry, Books, Budget, CampaignFilter, CampaignSums,
-    CampaignView, Change, Kpis, NewAdjustment, PartitionBooks, Status, Stop, StoppedCampaign, Sums, Tally,
+    Adjustment, AdjustmentKind, AdvertiserId, AdvertiserView, AuditEntry, AuditFilter, Books, Budget, CampaignFilter,
+    CampaignSums, CampaignView, Change, Kpis, LedgerLine, LineFilter, Listed, NewAdjustment, PartitionBooks, Status,
+    Stop, StoppedCampaign, Sums, Tally,
 };
 
 use crate::log::{LogId, Offset, Range};
@@ -193,12 +194,27 @@ pub trait Ledger: Clone + Send + Sync + 'static {
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Adjustment>, LedgerError>> + Send;
 
-    /// Audit rows, the newest first, with an id below `before`, at most `limit`.
-    fn audit(
+    /// All campaigns by their numbers, with nothing but their names.
+    fn directory(&self) -> impl Future<Output = Result<Vec<Listed>, LedgerError>> + Send;
+
+    /// What a campaign was charged by hour and type.
+    fn lines(
         &self,
+        id: CampaignId,
+        filter: &LineFilter,
+    ) -> impl Future<Output = Result<Vec<LedgerLine>, LedgerError>> + Send;
+
+    /// States of a campaign with a version below `before`, the newest first, at most `limit`. Old
+    /// ones go by [`Horizons::outbox`]; those by hand stay in the audit.
+    fn history(
+        &self,
+        id: CampaignId,
         before: Option<u64>,
         limit: u32,
-    ) -> impl Future<Output = Result<Vec<AuditEntry>, LedgerError>> + Send;
+    ) -> impl Future<Output = Result<Vec<StateChange>, LedgerError>> + Send;
+
+    /// Audit rows, the newest first.
+    fn audit(&self, filter: &AuditFilter) -> impl Future<Output = Result<Vec<AuditEntry>, LedgerError>> + Send;
 
     /// Positions, ranges and totals from one read transaction.
     fn books(&self) -> impl Future<Output = Result<Books, LedgerError>> + Send;

@@ -64,6 +64,8 @@ pub struct CampaignView {
     pub name: String,
     /// Who pays.
     pub advertiser_id: AdvertiserId,
+    /// The payer's name.
+    pub advertiser_name: String,
     /// ISO 4217 code of all its amounts.
     pub currency: String,
     /// IANA name of the zone its days begin in.
@@ -85,6 +87,8 @@ pub struct CampaignView {
     /// The advertiser's balance in micros.
     #[serde(with = "text_option")]
     pub balance_micros: Option<i64>,
+    /// What all campaigns of the advertiser have spent; the balance is held against it.
+    pub advertiser_spent_nanos: Nanos,
     /// Charged and adjusted over all time.
     pub spent_nanos: Nanos,
     /// Charged to the current day in the campaign's zone, with adjustments made for that day.
@@ -98,12 +102,16 @@ pub struct CampaignView {
 }
 
 /// Which campaigns to list, in ascending order of their numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CampaignFilter {
     /// Only campaigns with a higher number (the cursor of the next page).
     pub after: Option<CampaignId>,
     /// Only the stopped ones.
     pub stopped: bool,
+    /// Only those of this advertiser.
+    pub advertiser: Option<AdvertiserId>,
+    /// Only those whose name has this in it, in small or capital letters (of ASCII).
+    pub search: Option<String>,
     /// At most so many.
     pub limit: u32,
 }
@@ -111,7 +119,7 @@ pub struct CampaignFilter {
 impl Default for CampaignFilter {
     /// The first thousand.
     fn default() -> Self {
-        CampaignFilter { after: None, stopped: false, limit: 1_000 }
+        CampaignFilter { after: None, stopped: false, advertiser: None, search: None, limit: 1_000 }
     }
 }
 
@@ -225,6 +233,65 @@ pub struct AuditEntry {
     pub after: String,
     /// Why.
     pub why: String,
+}
+
+/// A campaign's names: whose it is and what it is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its number.
+    pub campaign_id: CampaignId,
+    /// Its name.
+    pub name: String,
+    /// Who pays.
+    pub advertiser_id: AdvertiserId,
+}
+
+/// Which rows of the audit to list, the newest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// Only rows with a lower id (the cursor of the next page).
+    pub before: Option<u64>,
+    /// Only changes of this, e.g. `campaign 1002`.
+    pub subject: Option<String>,
+    /// Only changes by this person.
+    pub who: Option<String>,
+    /// Only changes of this kind.
+    pub action: Option<String>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+impl Default for AuditFilter {
+    /// The newest hundred.
+    fn default() -> Self {
+        AuditFilter { before: None, subject: None, who: None, action: None, limit: 100 }
+    }
+}
+
+/// Which of a campaign's lines to list, the newest hour first, types in the order of their names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineFilter {
+    /// First hour, in hours since the epoch.
+    pub from: i64,
+    /// First hour behind it.
+    pub to: i64,
+    /// Only lines behind this one (the cursor of the next page).
+    pub after: Option<(i64, String)>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// What a campaign was charged in one hour for events of one type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerLine {
+    /// UTC hour of the events' time, in hours since the epoch.
+    pub hour: i64,
+    /// Event type.
+    pub kind: String,
+    /// Charged events.
+    pub events: u64,
+    /// What they cost.
+    pub cost_nanos: Nanos,
 }
 
 /// A number of events and their price. Sums over many ranges may pass 64 bits, these do not.

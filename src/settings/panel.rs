@@ -35,6 +35,13 @@ pub struct PanelSettings {
     pub max_limit: usize,
     /// Most steps of one time series, 1 to 100 000. Default 10_000.
     pub max_points: u64,
+    /// Large questions (groups, funnels, exports) that ClickHouse answers at once, 1 to 64. Default 4.
+    pub max_heavy_queries: usize,
+    /// Most rows of one exported file, 1 to 100 000 000. Default 1_000_000.
+    pub max_export_rows: u64,
+    /// Longest time for the query of one exported file, 1s to 1h. Default 2m.
+    #[serde(with = "humantime_serde")]
+    pub export_timeout: Duration,
     /// Longest catalogue that is taken, 64 KiB to 1 GiB. Default 64 << 20.
     pub max_catalogue_bytes: usize,
     /// Longest time for one ClickHouse query of reconcile, 1s to 1h. Default 5m.
@@ -60,6 +67,9 @@ impl Default for PanelSettings {
             max_range_days: 400,
             max_limit: 1_000,
             max_points: 10_000,
+            max_heavy_queries: 4,
+            max_export_rows: 1_000_000,
+            export_timeout: Duration::from_secs(120),
             max_catalogue_bytes: 64 << 20,
             reconcile_query_timeout: Duration::from_secs(300),
             roles: Vec::new(),
@@ -82,6 +92,9 @@ impl PanelSettings {
         number("panel.max_limit", self.max_limit as u64, 1, 10_000)?;
         number("panel.max_points", self.max_points, 1, 100_000)?;
         number("panel.max_catalogue_bytes", self.max_catalogue_bytes as u64, 64 << 10, 1 << 30)?;
+        number("panel.max_heavy_queries", self.max_heavy_queries as u64, 1, 64)?;
+        number("panel.max_export_rows", self.max_export_rows, 1, 100_000_000)?;
+        time("panel.export_timeout", self.export_timeout, SECOND, 3_600 * SECOND)?;
         time("panel.drain_timeout", self.drain_timeout, Duration::ZERO, 600 * SECOND)?;
         time("panel.query_timeout", self.query_timeout, SECOND, 600 * SECOND)?;
         time("panel.cache_ttl", self.cache_ttl, Duration::ZERO, 600 * SECOND)?;

@@ -1,10 +1,12 @@
 //! What the panel sees of archive and dead letters.
 
 use penstock::log::{LogId, Offset};
+use penstock::time::Micros;
 use penstock_consumers::archive::ArchiveStore;
 use penstock_consumers::archive::census::{self, Census};
+use penstock_consumers::archive::locate;
 use penstock_consumers::dead::{self, DeadLetters};
-use penstock_panel::api::types::{DeadLetter, DeadSummary, Time};
+use penstock_panel::api::types::{ArchivePlace, DeadLetter, DeadSummary, Time};
 use penstock_panel::reconcile::{ArchiveCounts, ArchiveSource, Later, Mark, MarkSource, SinkName, SourceError};
 use penstock_panel::{DeadFilter, DeadKey, DeadStore};
 use std::collections::BTreeMap;
@@ -26,6 +28,14 @@ impl ArchiveSource for ArchiveView {
                 records.entry(kind.log).or_default().insert(kind.kind, count);
             }
             Ok(ArchiveCounts { records, notes })
+        })
+    }
+
+    fn locate<'a>(&'a self, kind: &'a str, time: Micros, log: &'a LogId, offset: Offset) -> Later<'a, ArchivePlace> {
+        Box::pin(async move {
+            let located = locate::locate(&self.0, kind, time, log, offset).await;
+            let located = located.map_err(|e| SourceError::Archive(e.to_string()))?;
+            Ok(ArchivePlace { path: located.path, found: located.found })
         })
     }
 }
@@ -63,6 +73,11 @@ impl DeadStore for DeadView {
     fn summary(&self) -> Later<'_, DeadSummary> {
         let dead::Summary { total, by_code, by_sink, .. } = self.0.summary();
         Box::pin(async move { Ok(DeadSummary { total, by_code, by_sink }) })
+    }
+
+    fn counts(&self) -> Later<'_, BTreeMap<(String, String), u64>> {
+        let counts = self.0.summary().by_both;
+        Box::pin(async move { Ok(counts) })
     }
 
     fn list<'a>(&'a self, filter: &'a DeadFilter) -> Later<'a, Vec<DeadLetter>> {

@@ -8,6 +8,7 @@ use penstock_consumers::dead::{Filter, Summary, TopicLetters, TopicTarget};
 use penstock_panel::api::types::{DeadLetter, DeadSummary};
 use penstock_panel::reconcile::{Later, Mark, MarkSource, SourceError};
 use penstock_panel::{DeadFilter, DeadKey, DeadStore};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,10 @@ impl DeadStore for View {
             let Summary { total, by_code, by_sink, .. } = self.0.summary().await.map_err(failed)?;
             Ok(DeadSummary { total, by_code, by_sink })
         })
+    }
+
+    fn counts(&self) -> Later<'_, BTreeMap<(String, String), u64>> {
+        Box::pin(async { Ok(self.0.summary().await.map_err(failed)?.by_both) })
     }
 
     fn list<'a>(&'a self, filter: &'a DeadFilter) -> Later<'a, Vec<DeadLetter>> {

@@ -2,8 +2,8 @@
 //! its sinks and its spool stand.
 
 use futures::future::join_all;
-use penstock_panel::RoleProbe;
 use penstock_panel::api::types::{Health, RoleStatus, SinkStatus, SpoolStatus};
+use penstock_panel::{Counters, RoleProbe};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,6 +16,8 @@ const EVERY: Duration = Duration::from_secs(1);
 const WAITING: Duration = Duration::from_millis(100);
 /// Longest time for an answer.
 const ANSWER: Duration = Duration::from_secs(3);
+/// Longest text of a role's metrics that is read.
+const METRICS_BYTES: usize = 8 << 20;
 
 /// What a role says on `/readyz`; fields that it does not have are left out.
 #[derive(Clone, Debug, Default, serde::Deserialize)]
@@ -42,6 +44,8 @@ struct Peer {
     /// `http://host:port`.
     base: String,
     said: Mutex<Result<Said, String>>,
+    /// What a sidecar had counted when it was asked last.
+    counted: Mutex<Option<Counters>>,
 }
 
 /// All roles of `panel.roles`. Cheap to clone.
@@ -56,7 +60,11 @@ impl Peers {
     pub fn new(roles: &[String]) -> anyhow::Result<Peers> {
         let http = reqwest::Client::builder().timeout(ANSWER).no_proxy().build()?;
         let peer = |base: &String| {
-            Arc::new(Peer { base: base.clone(), said: Mutex::new(Err("it was not asked yet".to_owned())) })
+            Arc::new(Peer {
+                base: base.clone(),
+                said: Mutex::new(Err("it was not asked yet".to_owned())),
+                counted: Mutex::default(),
+            })
         };
         Ok(Peers { http, peers: Arc::new(roles.iter().map(peer).collect()) })
     }
@@ -75,7 +83,10 @@ impl Peers {
     async fn ask(&self) {
         join_all(self.peers.iter().map(|peer| async move {
             let said = self.ask_one(&peer.base).await;
+            let sidecar = said.as_ref().is_ok_and(|said| said.spool.is_some());
             *peer.said.lock().unwrap_or_else(PoisonError::into_inner) = said;
+            let counted = if sidecar { self.count(&peer.base).await } else { None };
+            *peer.counted.lock().unwrap_or_else(PoisonError::into_inner) = counted;
         }))
         .await;
     }
@@ -85,6 +96,28 @@ impl Peers {
         let status = answer.status();
         // 503 carries the reasons.
         answer.json().await.map_err(|_| format!("it answers {status} with something that is not a role's readiness"))
+    }
+
+    /// What a sidecar has counted; `None` when it does not say.
+    async fn count(&self, base: &str) -> Option<Counters> {
+        let mut answer = self.http.get(format!("{base}/metrics")).send().await.ok()?;
+        let mut text = Vec::new();
+        while let Some(chunk) = answer.chunk().await.ok()? {
+            if text.len() + chunk.len() > METRICS_BYTES {
+                return None;
+            }
+            text.extend_from_slice(&chunk);
+        }
+        Some(Counters::parse(std::str::from_utf8(&text).ok()?))
+    }
+
+    /// What the sidecars have counted, by their addresses.
+    pub fn counters(&self) -> Vec<(String, Counters)> {
+        let counted = |peer: &Arc<Peer>| {
+            let counted = peer.counted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            counted.map(|counters| (peer.base.clone(), counters))
+        };
+        self.peers.iter().filter_map(counted).collect()
     }
 
     fn each(&self) -> impl Iterator<Item = (&str, Result<Said, String>)> {

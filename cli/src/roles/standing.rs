@@ -6,9 +6,9 @@ use penstock::log::kafka::GroupsView;
 use penstock::log::{LogId, Offset};
 use penstock::settings::ConsumeSettings;
 use penstock::time::Micros;
-use penstock_panel::Standing;
 use penstock_panel::api::types::{SinkStatus, SpoolStatus};
 use penstock_panel::reconcile::{Later, Progress, SinkName};
+use penstock_panel::{Counters, Standing};
 use std::collections::BTreeMap;
 use tokio::time::Instant;
 
@@ -37,6 +37,10 @@ impl Standing for Elsewhere {
 
     fn spools(&self) -> Vec<SpoolStatus> {
         self.peers.spools()
+    }
+
+    fn counters(&self) -> Vec<(String, Counters)> {
+        self.peers.counters()
     }
 }
 

@@ -21,6 +21,7 @@ mod folder;
 #[cfg(feature = "cluster")]
 mod hdfs;
 mod hour;
+pub mod locate;
 pub mod manifest;
 mod marks;
 pub mod name;

@@ -40,6 +40,8 @@ pub struct Summary {
     pub by_code: BTreeMap<String, u64>,
     /// By sink.
     pub by_sink: BTreeMap<String, u64>,
+    /// By sink and reason.
+    pub by_both: BTreeMap<(String, String), u64>,
     /// Letters that record a gap of a log; not among the others.
     pub gaps: u64,
     /// Records of the dead-letter log that are damaged themselves.
@@ -141,6 +143,7 @@ impl Index {
             summary.total += 1;
             *summary.by_code.entry(entry.code.to_string()).or_insert(0) += 1;
             *summary.by_sink.entry(key.sink.to_string()).or_insert(0) += 1;
+            *summary.by_both.entry((key.sink.to_string(), entry.code.to_string())).or_insert(0) += 1;
         }
         summary
     }

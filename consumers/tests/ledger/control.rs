@@ -2,7 +2,7 @@
 
 use crate::conformance::books_balance;
 use crate::support::{Bench, NOON, batch, catalogue, who};
-use penstock::ledger::{AdjustmentKind, Budget, Change, Ledger, LedgerError, NewAdjustment, Reason};
+use penstock::ledger::{AdjustmentKind, AuditFilter, Budget, Change, Ledger, LedgerError, NewAdjustment, Reason};
 use penstock::money::Nanos;
 
 pub async fn resume_takes_away_the_operator_alone<L: Ledger>(bench: Bench<L>) {
@@ -95,7 +95,7 @@ pub async fn every_change_has_its_audit_row<L: Ledger>(bench: Bench<L>) {
     let budget = Budget { total_budget_micros: Some(Some(7)), ..Budget::default() };
     bench.ledger.set_budget(11, &budget, &who("cem")).await.unwrap();
     bench.ledger.set_balance(1, Some(9), &who("dee")).await.unwrap();
-    let rows = bench.ledger.audit(None, 10).await.unwrap();
+    let rows = bench.ledger.audit(&AuditFilter::default()).await.unwrap();
     let trace: Vec<_> = rows.iter().map(|r| (r.who.as_str(), r.action.as_str(), r.subject.as_str())).collect();
     assert_eq!(
         trace,
@@ -109,8 +109,18 @@ pub async fn every_change_has_its_audit_row<L: Ledger>(bench: Bench<L>) {
     );
     assert!(rows[1].before.contains("\"total_budget_micros\":null"), "{}", rows[1].before);
     assert!(rows[1].after.contains("\"total_budget_micros\":\"7\""), "{}", rows[1].after);
-    let older = bench.ledger.audit(Some(rows[2].id), 1).await.unwrap();
+    let older = bench
+        .ledger
+        .audit(&AuditFilter { before: Some(rows[2].id), limit: 1, ..AuditFilter::default() })
+        .await
+        .unwrap();
     assert_eq!(older[0].action, "stop");
+    let of =
+        AuditFilter { subject: Some("campaign 11".to_owned()), who: Some("ben".to_owned()), ..AuditFilter::default() };
+    let resumed = bench.ledger.audit(&of).await.unwrap();
+    assert_eq!(resumed.iter().map(|r| r.action.as_str()).collect::<Vec<_>>(), ["resume"]);
+    let none = AuditFilter { action: Some("stop".to_owned()), ..of };
+    assert!(bench.ledger.audit(&none).await.unwrap().is_empty());
 }
 
 pub async fn what_breaks_a_rule_is_refused_and_changes_nothing<L: Ledger>(bench: Bench<L>) {

@@ -3,16 +3,21 @@
 use super::types::{AuditEntry, Time};
 use super::{Outcome, Shared, limit, now, number_cursor, page, params};
 use actix_web::HttpRequest;
-use penstock::ledger::{self, Ledger};
+use penstock::ledger::{self, AuditFilter, Ledger};
 
 /// `GET /api/v1/audit`: the newest first.
 pub async fn list<L: Ledger>(app: Shared<L>, request: HttpRequest) -> Outcome {
     let mut params = params(&request)?;
     let limit = limit(&app, &mut params)?;
-    let before = number_cursor(&mut params)?;
+    let filter = AuditFilter {
+        before: number_cursor(&mut params)?,
+        subject: params.text("subject"),
+        who: params.text("who"),
+        action: params.text("action"),
+        limit: u32::try_from(limit + 1).unwrap_or(u32::MAX),
+    };
     params.done()?;
-    let wanted = u32::try_from(limit + 1).unwrap_or(u32::MAX);
-    let mut rows = app.ledger.audit(before, wanted).await?;
+    let mut rows = app.ledger.audit(&filter).await?;
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = rows.last().filter(|_| more).map(|r| r.id.to_string());

@@ -2,11 +2,12 @@
 
 use super::body;
 use super::problem::{Code, Problem};
-use super::types::{Amount, Budget, Campaign, Change, Kpis, Stop, Time};
+use super::types::{Amount, Budget, Change};
 use super::{Outcome, Shared, bad_cursor, json, limit, no_params, now, number_cursor, page, params};
-use crate::app::LOCAL;
+use crate::app::{App, LOCAL};
+use crate::campaigns;
 use actix_web::{HttpRequest, web};
-use penstock::ledger::{self, CampaignFilter, CampaignView, Ledger, Status};
+use penstock::ledger::{self, CampaignView, Ledger, Status};
 use penstock::pricing::CampaignId;
 
 /// Longest reason that is kept.
@@ -18,33 +19,23 @@ pub async fn list<L: Ledger>(app: Shared<L>, request: HttpRequest) -> Outcome {
     let limit = limit(&app, &mut params)?;
     let status = params.word("status", &["serving", "stopped"])?;
     let after = number_cursor(&mut params)?.map(|n| CampaignId::try_from(n).map_err(|_| bad_cursor())).transpose()?;
+    let wanted = campaigns::Wanted {
+        after,
+        status: status.map(|s| if s == "stopped" { Status::Stopped } else { Status::Serving }),
+        advertiser: params.campaign("advertiser_id")?,
+        search: params.text("search"),
+    };
     params.done()?;
-    let mut found: Vec<CampaignView> = Vec::new();
-    let mut after = after;
-    // The ledger filters by "stopped" only; for "serving" its pages are gone through here.
-    loop {
-        let wanted = u32::try_from(limit + 1 - found.len()).unwrap_or(u32::MAX);
-        let filter = CampaignFilter { after, stopped: status == Some("stopped"), limit: wanted };
-        let some = app.ledger.campaigns(&filter).await?;
-        let last_page = some.len() < wanted as usize;
-        after = some.last().map(|c| c.campaign_id).or(after);
-        found.extend(some.into_iter().filter(|c| status != Some("serving") || c.status == Status::Serving));
-        if last_page || found.len() > limit {
-            break;
-        }
-    }
-    let more = found.len() > limit;
-    found.truncate(limit);
+    let (found, more) = campaigns::list(&app, &wanted, limit).await?;
     let next = found.last().filter(|_| more).map(|c| c.campaign_id.to_string());
-    page(found.into_iter().map(Campaign::from).collect(), next, now(&app))
+    page(found, next, now(&app))
 }
 
 /// `GET /api/v1/campaigns/{id}`.
 pub async fn one<L: Ledger>(app: Shared<L>, request: HttpRequest, id: web::Path<String>) -> Outcome {
     let id = super::params::campaign_id(&id)?;
     no_params(&request)?;
-    let campaign = app.ledger.campaign(id).await?.ok_or_else(|| not_found(id))?;
-    json(&Campaign::from(campaign))
+    json(&campaigns::one(&app, id).await?.ok_or_else(|| not_found(id))?)
 }
 
 /// `POST /api/v1/campaigns/{id}/stop`.
@@ -56,7 +47,7 @@ pub async fn stop<L: Ledger>(
 ) -> Outcome {
     let (id, change) = change(&request, &id, payload).await?;
     let view = app.ledger.stop(id, &change).await.map_err(|e| campaign_error(id, e))?;
-    json(&Campaign::from(view))
+    changed(&app, view).await
 }
 
 /// `POST /api/v1/campaigns/{id}/resume`.
@@ -68,7 +59,7 @@ pub async fn resume<L: Ledger>(
 ) -> Outcome {
     let (id, change) = change(&request, &id, payload).await?;
     let view = app.ledger.resume(id, &change).await.map_err(|e| campaign_error(id, e))?;
-    json(&Campaign::from(view))
+    changed(&app, view).await
 }
 
 /// `PUT /api/v1/campaigns/{id}/budget`.
@@ -95,7 +86,15 @@ pub async fn budget<L: Ledger>(
     }
     let change = ledger::Change { who: LOCAL.to_owned(), why };
     let view = app.ledger.set_budget(id, &budget, &change).await.map_err(|e| campaign_error(id, e))?;
-    json(&Campaign::from(view))
+    changed(&app, view).await
+}
+
+/// The campaign as it is after a change.
+async fn changed<L: Ledger>(app: &App<L>, view: CampaignView) -> Outcome {
+    match campaigns::shown(app, vec![view]).await.pop() {
+        Some(campaign) => json(&campaign),
+        None => Err(Problem::new(Code::NotFound, "the campaign is gone")),
+    }
 }
 
 async fn change(
@@ -138,41 +137,5 @@ fn campaign_error(id: CampaignId, error: ledger::LedgerError) -> Problem {
     match error {
         ledger::LedgerError::NotFound(_) => not_found(id),
         other => other.into(),
-    }
-}
-
-impl From<CampaignView> for Campaign {
-    fn from(v: CampaignView) -> Campaign {
-        Campaign {
-            campaign_id: v.campaign_id,
-            name: v.name,
-            advertiser_id: v.advertiser_id,
-            currency: v.currency,
-            time_zone: v.time_zone,
-            status: match v.status {
-                Status::Serving => "serving".to_owned(),
-                Status::Stopped => "stopped".to_owned(),
-            },
-            reason: v.reason.map(|r| r.name().to_owned()),
-            reasons: v.reasons.iter().map(|r| r.name().to_owned()).collect(),
-            stops: v
-                .stops
-                .into_iter()
-                .map(|s| Stop { reason: s.reason.name().to_owned(), since: Time(s.since), who: s.who, note: s.note })
-                .collect(),
-            total_budget_micros: v.total_budget_micros.map(Amount),
-            daily_budget_micros: v.daily_budget_micros.map(Amount),
-            balance_micros: v.balance_micros.map(Amount),
-            spent_nanos: v.spent_nanos,
-            spent_today_nanos: v.spent_today_nanos,
-            adjusted_nanos: v.adjusted_nanos,
-            overspend_nanos: v.overspend_nanos,
-            kpis: Kpis {
-                visits: v.kpis.visits,
-                impressions: v.kpis.impressions,
-                clicks: v.kpis.clicks,
-                conversions: v.kpis.conversions,
-            },
-        }
     }
 }

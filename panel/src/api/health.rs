@@ -13,7 +13,7 @@ pub async fn healthz() -> impl Responder {
 
 /// `GET /readyz`: ledger and ClickHouse answer; 503 says which does not, and why.
 pub async fn readyz<L: Ledger>(app: Shared<L>) -> Outcome {
-    let (engine, ledger) = futures::join!(super::status::engine(&app), app.ledger.catalogue_version());
+    let (engine, ledger) = futures::join!(crate::standing::engine(&app), app.ledger.catalogue_version());
     let mut reasons = Vec::new();
     if let Some(error) = engine.error {
         reasons.push(format!("engine: {error}"));

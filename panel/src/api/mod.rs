@@ -10,9 +10,12 @@ mod campaigns;
 mod catalogue;
 mod dead;
 mod events;
+mod explore;
 mod health;
+mod lines;
 pub(crate) mod params;
 pub mod problem;
+mod quality;
 mod reconcile;
 mod status;
 pub mod types;
@@ -41,6 +44,7 @@ pub fn routes<L: Ledger>(config: &mut web::ServiceConfig) {
         .service(web::resource("/metrics").get(health::metrics::<L>).default_service(only("GET")))
         .service(web::resource("/api/v1/events/count").get(events::count::<L>).default_service(only("GET")))
         .service(web::resource("/api/v1/events").get(events::list::<L>).default_service(only("GET")))
+        .service(web::resource("/api/v1/events/{id}").get(events::one::<L>).default_service(only("GET")))
         .service(web::resource("/api/v1/campaigns").get(campaigns::list::<L>).default_service(only("GET")))
         .service(web::resource("/api/v1/campaigns/{id}").get(campaigns::one::<L>).default_service(only("GET")))
         .service(web::resource("/api/v1/campaigns/{id}/stop").post(campaigns::stop::<L>).default_service(only("POST")))
@@ -53,6 +57,21 @@ pub fn routes<L: Ledger>(config: &mut web::ServiceConfig) {
         .service(
             web::resource("/api/v1/campaigns/{id}/timeseries").get(events::series::<L>).default_service(only("GET")),
         )
+        .service(web::resource("/api/v1/campaigns/{id}/ledger").get(lines::ledger::<L>).default_service(only("GET")))
+        .service(
+            web::resource("/api/v1/campaigns/{id}/adjustments")
+                .get(lines::adjustments::<L>)
+                .default_service(only("GET")),
+        )
+        .service(web::resource("/api/v1/campaigns/{id}/stops").get(lines::stops::<L>).default_service(only("GET")))
+        .service(web::resource("/api/v1/explore").get(explore::table::<L>).default_service(only("GET")))
+        .service(web::resource("/api/v1/explore/export").get(explore::export::<L>).default_service(only("GET")))
+        .service(
+            web::resource("/api/v1/dimensions/{dim}/values").get(explore::values::<L>).default_service(only("GET")),
+        )
+        .service(web::resource("/api/v1/windows").get(explore::windows::<L>).default_service(only("GET")))
+        .service(web::resource("/api/v1/quality").get(quality::quality::<L>).default_service(only("GET")))
+        .service(web::resource("/api/v1/now").get(status::moment::<L>).default_service(only("GET")))
         .service(web::resource("/api/v1/status").get(status::status::<L>).default_service(only("GET")))
         .service(web::resource("/api/v1/reconcile").post(reconcile::reconcile::<L>).default_service(only("POST")))
         .service(

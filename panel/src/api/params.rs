@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 const MAX_PARAMETERS: usize = 32;
 /// No value is longer.
 const MAX_VALUE: usize = 512;
+/// But for a filter, which is JSON.
+const FILTER: &str = "filter";
+const MAX_FILTER: usize = 8 << 10;
 
 /// ClickHouse's `DateTime64(6)` reaches from 1900 to 2299; an event cannot lie outside.
 const FIRST: Micros = Micros::from_secs(-2_208_988_800);
@@ -40,8 +43,9 @@ impl Params {
         }
         let mut map = BTreeMap::new();
         for (name, value) in pairs {
-            if value.len() > MAX_VALUE || value.contains('\u{fffd}') || value.contains('\0') {
-                let rule = format!("a value is UTF-8 without NUL, at most {MAX_VALUE} bytes");
+            let most = if name == FILTER { MAX_FILTER } else { MAX_VALUE };
+            if value.len() > most || value.contains('\u{fffd}') || value.contains('\0') {
+                let rule = format!("a value is UTF-8 without NUL, at most {most} bytes");
                 return Err(Problem::parameter(shown(&name), rule));
             }
             if map.insert(name.clone(), value).is_some() {
@@ -63,6 +67,29 @@ impl Params {
             Some(word) => Ok(Some(word)),
             None => Err(Problem::parameter(name, format!("must be one of {}", words.join(", ")))),
         }
+    }
+
+    /// Takes words with commas between them, each looked up; nothing twice.
+    pub fn list<T: PartialEq>(
+        &mut self,
+        name: &'static str,
+        most: usize,
+        find: impl Fn(&str) -> Option<T>,
+        all: impl FnOnce() -> String,
+    ) -> Result<Vec<T>, Problem> {
+        let Some(value) = self.text(name) else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        for word in value.split(',').map(str::trim) {
+            match find(word) {
+                Some(item) if !found.contains(&item) => found.push(item),
+                Some(_) => return Err(Problem::parameter(name, "names something twice")),
+                None => return Err(Problem::parameter(name, format!("must be of {}", all()))),
+            }
+        }
+        if found.len() > most {
+            return Err(Problem::parameter(name, format!("may name at most {most}")));
+        }
+        Ok(found)
     }
 
     /// Takes a whole number between `min` and `max`.

@@ -40,6 +40,8 @@ pub enum Code {
     MethodNotAllowed,
     /// No campaign of this number.
     CampaignNotFound,
+    /// No event of this id.
+    EventNotFound,
     /// No dead letter of this id.
     DeadLetterNotFound,
     /// The catalogue breaks a rule; nothing was imported.
@@ -56,6 +58,8 @@ pub enum Code {
     ArchiveUnavailable,
     /// The dead-letter log cannot be read.
     DeadLettersUnavailable,
+    /// As many expensive questions are being answered as may be at once.
+    Busy,
     /// A reconcile is under way; one runs at a time.
     ReconcileBusy,
     /// ClickHouse refused a query of ours: a fault of this program or of its schema.
@@ -81,6 +85,7 @@ impl Code {
             Code::NotFound => "not_found",
             Code::MethodNotAllowed => "method_not_allowed",
             Code::CampaignNotFound => "campaign_not_found",
+            Code::EventNotFound => "event_not_found",
             Code::DeadLetterNotFound => "dead_letter_not_found",
             Code::CatalogueInvalid => "catalogue_invalid",
             Code::Conflict => "conflict",
@@ -89,6 +94,7 @@ impl Code {
             Code::LedgerUnavailable => "ledger_unavailable",
             Code::ArchiveUnavailable => "archive_unavailable",
             Code::DeadLettersUnavailable => "dead_letters_unavailable",
+            Code::Busy => "busy",
             Code::ReconcileBusy => "reconcile_busy",
             Code::StatisticsError => "statistics_error",
         }
@@ -103,7 +109,9 @@ impl Code {
             | Code::BadCursor
             | Code::BadBody => StatusCode::BAD_REQUEST,
             Code::BadHost | Code::BadOrigin => StatusCode::FORBIDDEN,
-            Code::NotFound | Code::CampaignNotFound | Code::DeadLetterNotFound => StatusCode::NOT_FOUND,
+            Code::NotFound | Code::CampaignNotFound | Code::EventNotFound | Code::DeadLetterNotFound => {
+                StatusCode::NOT_FOUND
+            }
             Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Code::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Code::Conflict | Code::ReconcileBusy => StatusCode::CONFLICT,
@@ -111,7 +119,8 @@ impl Code {
             Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Code::CatalogueInvalid | Code::QueryTooExpensive => StatusCode::UNPROCESSABLE_ENTITY,
             Code::StatisticsError => StatusCode::BAD_GATEWAY,
-            Code::StatisticsUnavailable
+            Code::Busy
+            | Code::StatisticsUnavailable
             | Code::LedgerUnavailable
             | Code::ArchiveUnavailable
             | Code::DeadLettersUnavailable => StatusCode::SERVICE_UNAVAILABLE,

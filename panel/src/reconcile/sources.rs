@@ -1,8 +1,10 @@
 //! What reconcile asks of log, sinks and dead letters. Traits, so that models can stand in.
 
+use crate::api::types::ArchivePlace;
 use futures::future::BoxFuture;
 use penstock::ledger::{Books, Ledger};
 use penstock::log::{LogId, Offset};
+use penstock::time::Micros;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The three sinks that are compared.
@@ -102,6 +104,9 @@ pub struct ArchiveCounts {
 pub trait ArchiveSource: Send + Sync {
     /// Counts the files whose ranges end at or before `below`, of each of these partitions.
     fn counts<'a>(&'a self, below: &'a BTreeMap<LogId, Offset>) -> Later<'a, ArchiveCounts>;
+
+    /// Where a record of this type, of an event of this time, lies.
+    fn locate<'a>(&'a self, kind: &'a str, time: Micros, log: &'a LogId, offset: Offset) -> Later<'a, ArchivePlace>;
 }
 
 /// A record that a sink put away, without its content.

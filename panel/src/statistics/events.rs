@@ -17,6 +17,31 @@ pub struct EventFilter {
     pub campaign_id: Option<u32>,
     /// Within these times.
     pub span: Span,
+    /// With this id.
+    pub id: Option<uuid::Uuid>,
+    /// With these values, by column of [`TEXTS`].
+    pub texts: BTreeMap<&'static str, String>,
+}
+
+/// Columns of text that events can be looked for by, with their conditions.
+pub const TEXTS: [(&str, &str); 7] = [
+    ("user_id", "AND user_id = {user_id: String}"),
+    ("tag", "AND tag = {tag: String}"),
+    ("country", "AND country = {country: String}"),
+    ("click_id", "AND click_id = {click_id: String}"),
+    ("impression_id", "AND impression_id = {impression_id: String}"),
+    ("server", "AND server = {server: String}"),
+    ("site_id", "AND site_id = {site_id: String}"),
+];
+
+/// By which end of time a list begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The oldest first.
+    #[default]
+    Oldest,
+    /// The newest first.
+    Newest,
 }
 
 /// Where a page ended: its last event.
@@ -66,6 +91,7 @@ impl Statistics {
     pub async fn events(
         &self,
         filter: &EventFilter,
+        order: Order,
         after: Option<&Cursor>,
         limit: u64,
     ) -> Result<Vec<Event>, StatisticsError> {
@@ -80,10 +106,22 @@ impl Statistics {
         );
         // Wide columns are read only where the page can lie: its last time is looked up first, in
         // the narrow ones.
-        q = page(q, filter, after).and("AND events.time <= (SELECT max(time) FROM (SELECT time FROM events WHERE 1");
-        q = page(q, filter, after)
-            .and("ORDER BY time LIMIT {limit: UInt64}))")
-            .and("ORDER BY events.time, events.id, log_topic, log_partition, log_offset LIMIT {limit: UInt64}")
+        q = page(q, filter, order, after).and(match order {
+            Order::Oldest => "AND events.time <= (SELECT max(time) FROM (SELECT time FROM events WHERE 1",
+            Order::Newest => "AND events.time >= (SELECT min(time) FROM (SELECT time FROM events WHERE 1",
+        });
+        q = page(q, filter, order, after)
+            .and(match order {
+                Order::Oldest => {
+                    "ORDER BY time LIMIT {limit: UInt64})) \
+                     ORDER BY events.time, events.id, log_topic, log_partition, log_offset LIMIT {limit: UInt64}"
+                }
+                Order::Newest => {
+                    "ORDER BY time DESC LIMIT {limit: UInt64})) \
+                     ORDER BY events.time DESC, events.id DESC, log_topic DESC, log_partition DESC, log_offset DESC \
+                     LIMIT {limit: UInt64}"
+                }
+            })
             .uint("limit", limit);
         q = values(q, filter);
         if let Some(after) = after {
@@ -140,15 +178,20 @@ fn count_question(filter: &EventFilter) -> Question {
 }
 
 /// Conditions of a page, for values that are bound elsewhere.
-fn page(q: Question, filter: &EventFilter, after: Option<&Cursor>) -> Question {
+fn page(q: Question, filter: &EventFilter, order: Order, after: Option<&Cursor>) -> Question {
     let q = bounds(conditions(q, filter), filter.span);
     if after.is_none() {
         return q;
     }
     // The first condition lets the index skip; the tuple is the exact one.
-    q.and("AND events.time >= fromUnixTimestamp64Micro({after: Int64}, 'UTC')")
+    let (first, behind) = match order {
+        Order::Oldest => ("AND events.time >= fromUnixTimestamp64Micro({after: Int64}, 'UTC')", ">"),
+        Order::Newest => ("AND events.time <= fromUnixTimestamp64Micro({after: Int64}, 'UTC')", "<"),
+    };
+    q.and(first)
         .and("AND (toUnixTimestamp64Micro(events.time), events.id, log_topic, log_partition, log_offset)")
-        .and("> ({after: Int64}, toUUID({after_id: String}), {after_log: String},")
+        .and(behind)
+        .and("({after: Int64}, toUUID({after_id: String}), {after_log: String},")
         .and("toUInt32({after_partition: UInt64}), {after_offset: UInt64})")
 }
 
@@ -159,6 +202,12 @@ fn conditions(mut q: Question, filter: &EventFilter) -> Question {
     }
     if filter.campaign_id.is_some() {
         q = q.and("AND campaign_id = {campaign: UInt64}");
+    }
+    if filter.id.is_some() {
+        q = q.and("AND events.id = toUUID({id: String})");
+    }
+    for (_, condition) in TEXTS.iter().filter(|(name, _)| filter.texts.contains_key(name)) {
+        q = q.and(condition);
     }
     q
 }
@@ -181,6 +230,12 @@ fn values(mut q: Question, filter: &EventFilter) -> Question {
     }
     if let Some(campaign) = filter.campaign_id {
         q = q.uint("campaign", u64::from(campaign));
+    }
+    if let Some(id) = filter.id {
+        q = q.text("id", id.to_string());
+    }
+    for (name, value) in &filter.texts {
+        q = q.text(name, value);
     }
     if let Some(start) = filter.span.start {
         q = q.int("start", start.0);

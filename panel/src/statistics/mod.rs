@@ -5,18 +5,27 @@
 //! as SQL. [`Question`] is built from fixed fragments, which the `&'static str`s enforce.
 
 mod events;
+mod paces;
+mod quality;
 mod series;
+mod values;
+mod windows;
 
-pub use events::{Cursor, EventFilter};
+pub use events::{Cursor, EventFilter, Order, TEXTS};
+pub use quality::Delivered;
 pub use series::Series;
+pub use windows::Windows;
 
 use bytes::{Bytes, BytesMut};
+use clickhouse::query::BytesCursor;
 use clickhouse::{Client, Compression};
+use futures::Stream;
 use penstock::telemetry::panel::{PanelMetrics, QueryLabel};
 use penstock::time::{Clock, Micros};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How ClickHouse is reached.
 #[derive(Clone, Debug)]
@@ -50,6 +59,9 @@ pub enum StatisticsError {
     /// ClickHouse cannot be reached, is busy, or its tables are not there yet; may pass.
     #[error("ClickHouse does not answer now: {0}")]
     Unavailable(String),
+    /// As many expensive queries are under way as may be at once.
+    #[error("as many large questions are being answered as may be at once ({0}): ask again in a moment")]
+    Busy(usize),
     /// The query needed more time, memory or rows than it may have.
     #[error("the query needs more than it may have: {0}")]
     TooExpensive(String),
@@ -74,6 +86,7 @@ enum Param {
     Int(i64),
     Uint(u64),
     Uints(Vec<u64>),
+    Texts(Vec<String>),
 }
 
 impl Question {
@@ -88,6 +101,15 @@ impl Question {
     pub fn and(mut self, sql: &'static str) -> Question {
         self.sql.push(' ');
         self.sql.push_str(sql);
+        self
+    }
+
+    /// Appends another question with its values.
+    #[must_use]
+    pub fn also(mut self, other: Question) -> Question {
+        self.sql.push(' ');
+        self.sql.push_str(&other.sql);
+        self.params.extend(other.params);
         self
     }
 
@@ -109,6 +131,19 @@ impl Question {
     #[must_use]
     pub fn uint(mut self, name: &'static str, value: u64) -> Question {
         self.params.push((name, Param::Uint(value)));
+        self
+    }
+
+    /// The SQL, without its values.
+    #[cfg(test)]
+    pub(crate) fn sql(&self) -> &str {
+        &self.sql
+    }
+
+    /// Binds `{name: Array(String)}`.
+    #[must_use]
+    pub fn texts(mut self, name: &'static str, values: Vec<String>) -> Question {
+        self.params.push((name, Param::Texts(values)));
         self
     }
 
@@ -139,7 +174,12 @@ pub struct Statistics {
     cache: moka::future::Cache<Question, Cached>,
     clock: Arc<dyn Clock>,
     metrics: PanelMetrics,
+    /// Expensive queries that may run at once, and how many; `None`: these are not counted.
+    gate: Option<(Arc<Semaphore>, usize)>,
 }
+
+/// Longest wait for a place among the expensive queries.
+const QUEUE: Duration = Duration::from_secs(5);
 
 /// Answers kept at once; each at most [`Bounds::bytes`], usually some hundred bytes.
 const CACHED_BYTES: u64 = 32 << 20;
@@ -170,7 +210,14 @@ impl Statistics {
             })
             .time_to_live(ttl)
             .build();
-        Statistics { client, bounds, cache, clock, metrics }
+        Statistics { client, bounds, cache, clock, metrics, gate: None }
+    }
+
+    /// The same client, of which at most `most` queries run at once; others wait a little and are
+    /// then [`StatisticsError::Busy`].
+    #[must_use]
+    pub fn gated(&self, most: usize) -> Statistics {
+        Statistics { gate: Some((Arc::new(Semaphore::new(most)), most)), ..self.clone() }
     }
 
     /// The same client with other bounds and without the cache's help (reconcile).
@@ -218,7 +265,17 @@ impl Statistics {
         Ok(found.rows.into_iter().next().map(|v| v.v).unwrap_or_default())
     }
 
+    /// A place among the expensive queries, for as long as it is held.
+    async fn place(&self) -> Result<Option<OwnedSemaphorePermit>, StatisticsError> {
+        let Some((gate, most)) = &self.gate else { return Ok(None) };
+        match tokio::time::timeout(QUEUE, gate.clone().acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(Some(permit)),
+            Ok(Err(_)) | Err(_) => Err(StatisticsError::Busy(*most)),
+        }
+    }
+
     async fn fetch(&self, question: &Question) -> Result<Bytes, StatisticsError> {
+        let _place = self.place().await?;
         let begun = Instant::now();
         let longest = self.bounds.time + Duration::from_secs(1);
         let answer = match tokio::time::timeout(longest, self.send(question)).await {
@@ -230,6 +287,7 @@ impl Statistics {
             Err(StatisticsError::Unavailable(_)) => "unavailable",
             Err(StatisticsError::TooExpensive(_)) => "too_expensive",
             Err(StatisticsError::Refused(_)) => "refused",
+            Err(StatisticsError::Busy(_)) => "busy",
         };
         if let Err(error) = &answer {
             tracing::warn!(query = question.name, %error, "a query failed");
@@ -239,7 +297,50 @@ impl Statistics {
         answer
     }
 
+    /// Asks in one of ClickHouse's own formats, and gives its bytes as they come. The answer's
+    /// first bytes are awaited, so that a query that fails is an error and no half file.
+    ///
+    /// Errors: as any question's; those of a stream that has begun end it.
+    pub async fn stream(
+        &self,
+        question: &Question,
+        format: &str,
+    ) -> Result<impl Stream<Item = Result<Bytes, StatisticsError>> + use<>, StatisticsError> {
+        let place = self.place().await?;
+        let mut cursor = self.ask(question, format)?;
+        let longest = self.bounds.time + Duration::from_secs(1);
+        let first = match tokio::time::timeout(longest, cursor.next()).await {
+            Ok(first) => first.map_err(classify)?,
+            Err(_) => return Err(StatisticsError::Unavailable(format!("no answer within {} s", longest.as_secs()))),
+        };
+        Ok(futures::stream::unfold((first, Some(cursor), place), |(first, cursor, place)| async move {
+            if let Some(chunk) = first {
+                return Some((Ok(chunk), (None, cursor, place)));
+            }
+            let mut cursor = cursor?;
+            match cursor.next().await {
+                Ok(chunk) => chunk.map(|chunk| (Ok(chunk), (None, Some(cursor), place))),
+                Err(error) => Some((Err(classify(error)), (None, None, place))),
+            }
+        }))
+    }
+
     async fn send(&self, question: &Question) -> Result<Bytes, StatisticsError> {
+        let mut cursor = self.ask(question, "JSONEachRow")?;
+        let mut body = BytesMut::new();
+        while let Some(chunk) = cursor.next().await.map_err(classify)? {
+            if body.len() + chunk.len() > self.bounds.bytes {
+                return Err(StatisticsError::TooExpensive(format!(
+                    "the answer has more than {} bytes",
+                    self.bounds.bytes
+                )));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+
+    fn ask(&self, question: &Question, format: &str) -> Result<BytesCursor, StatisticsError> {
         let seconds = self.bounds.time.as_secs().max(1);
         let mut query = self
             .client
@@ -253,20 +354,10 @@ impl Statistics {
                 Param::Int(v) => query.param(name, v),
                 Param::Uint(v) => query.param(name, v),
                 Param::Uints(v) => query.param(name, v),
+                Param::Texts(v) => query.param(name, v),
             };
         }
-        let mut cursor = query.fetch_bytes("JSONEachRow").map_err(classify)?;
-        let mut body = BytesMut::new();
-        while let Some(chunk) = cursor.next().await.map_err(classify)? {
-            if body.len() + chunk.len() > self.bounds.bytes {
-                return Err(StatisticsError::TooExpensive(format!(
-                    "the answer has more than {} bytes",
-                    self.bounds.bytes
-                )));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body.freeze())
+        query.fetch_bytes(format).map_err(classify)
     }
 }
 

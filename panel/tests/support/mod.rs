@@ -6,9 +6,9 @@ use futures::FutureExt;
 use penstock::log::{LogId, Offset};
 use penstock::settings::PanelSettings;
 use penstock::telemetry::SharedRegistry;
-use penstock::time::SystemClock;
+use penstock::time::{Micros, SystemClock};
 use penstock_consumers::balances::ledger::sqlite::SqliteLedger;
-use penstock_panel::api::types::{DeadLetter, DeadSummary, ProblemBody, SpoolPartition, SpoolStatus};
+use penstock_panel::api::types::{ArchivePlace, DeadLetter, DeadSummary, ProblemBody, SpoolPartition, SpoolStatus};
 use penstock_panel::reconcile::{ArchiveCounts, ArchiveSource, Later, Mark, MarkSource};
 use penstock_panel::{ClickHouse, DeadFilter, DeadKey, DeadStore, Panel, PanelConfig, Running, SpoolView};
 use reqwest::{Method, StatusCode};
@@ -130,6 +130,10 @@ impl ArchiveSource for Nothing {
     fn counts<'a>(&'a self, _: &'a BTreeMap<LogId, Offset>) -> Later<'a, ArchiveCounts> {
         futures::future::ready(Ok(ArchiveCounts::default())).boxed()
     }
+    fn locate<'a>(&'a self, kind: &'a str, _: Micros, _: &'a LogId, offset: Offset) -> Later<'a, ArchivePlace> {
+        let place = ArchivePlace { path: format!("{kind}/{offset}.avro"), found: true };
+        futures::future::ready(Ok(place)).boxed()
+    }
 }
 
 impl MarkSource for Nothing {
@@ -141,6 +145,10 @@ impl MarkSource for Nothing {
 impl DeadStore for Nothing {
     fn summary(&self) -> Later<'_, DeadSummary> {
         futures::future::ready(Ok(DeadSummary { total: 1, ..DeadSummary::default() })).boxed()
+    }
+    fn counts(&self) -> Later<'_, BTreeMap<(String, String), u64>> {
+        let counts = BTreeMap::from([(("statistics".to_owned(), "bad_body".to_owned()), 1)]);
+        futures::future::ready(Ok(counts)).boxed()
     }
     fn list<'a>(&'a self, filter: &'a DeadFilter) -> Later<'a, Vec<DeadLetter>> {
         let fits = filter.after.is_none() && filter.code.as_deref().is_none_or(|c| c == "bad_body");

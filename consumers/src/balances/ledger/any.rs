@@ -4,9 +4,9 @@
 use super::mariadb::MariaDbLedger;
 use super::sqlite::SqliteLedger;
 use penstock::ledger::{
-    Adjustment, AdvertiserId, AdvertiserView, Applied, AuditEntry, Batch, Books, Budget, CampaignFilter, CampaignView,
-    Catalogue, Change, Horizons, Housekept, ImportReport, KpiRecord, Lease, Ledger, LedgerError, NewAdjustment,
-    StateChange, StoppedCampaign,
+    Adjustment, AdvertiserId, AdvertiserView, Applied, AuditEntry, AuditFilter, Batch, Books, Budget, CampaignFilter,
+    CampaignView, Catalogue, Change, Horizons, Housekept, ImportReport, KpiRecord, Lease, Ledger, LedgerError,
+    LedgerLine, LineFilter, Listed, NewAdjustment, StateChange, StoppedCampaign,
 };
 use penstock::log::{LogId, Offset, Range};
 use penstock::pricing::{CampaignId, Snapshot};
@@ -116,8 +116,20 @@ impl Ledger for AnyLedger {
         either!(self, l => l.adjustments(id, limit).await)
     }
 
-    async fn audit(&self, before: Option<u64>, limit: u32) -> Result<Vec<AuditEntry>, LedgerError> {
-        either!(self, l => l.audit(before, limit).await)
+    async fn directory(&self) -> Result<Vec<Listed>, LedgerError> {
+        either!(self, l => l.directory().await)
+    }
+
+    async fn lines(&self, id: CampaignId, filter: &LineFilter) -> Result<Vec<LedgerLine>, LedgerError> {
+        either!(self, l => l.lines(id, filter).await)
+    }
+
+    async fn history(&self, id: CampaignId, before: Option<u64>, limit: u32) -> Result<Vec<StateChange>, LedgerError> {
+        either!(self, l => l.history(id, before, limit).await)
+    }
+
+    async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, LedgerError> {
+        either!(self, l => l.audit(filter).await)
     }
 
     async fn books(&self) -> Result<Books, LedgerError> {

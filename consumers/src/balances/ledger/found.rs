@@ -4,7 +4,8 @@ use super::posted::{DEAD, SKIPPED, tally};
 use super::{fit, rows::Rows};
 use penstock::ledger::{
     Account, Adjustment, AdjustmentKind, AdvertiserView, CampaignSums, CampaignView, Change, DayAccount, KpiRecord,
-    Kpis, LedgerError, NewAdjustment, Reason, StateChange, Status, Stop, StoppedCampaign, Sums, day_of, zone,
+    Kpis, LedgerError, LedgerLine, NewAdjustment, Reason, StateChange, Status, Stop, StoppedCampaign, Sums, day_of,
+    zone,
 };
 use penstock::money::Nanos;
 use penstock::pricing::CampaignId;
@@ -50,6 +51,8 @@ pub(super) struct CampaignRow {
     pub(super) id: i64,
     name: String,
     pub(super) advertiser_id: i64,
+    advertiser_name: String,
+    advertiser_spent_nanos: i64,
     currency: String,
     time_zone: String,
     total_budget_micros: Option<i64>,
@@ -64,7 +67,8 @@ pub(super) struct CampaignRow {
 }
 
 /// What [`CampaignRow`] is read by, up to WHERE.
-pub(super) const CAMPAIGN_COLUMNS: &str = "SELECT c.id, c.name, c.advertiser_id, a.currency, c.time_zone,
+pub(super) const CAMPAIGN_COLUMNS: &str = "SELECT c.id, c.name, c.advertiser_id, a.name AS advertiser_name,
+    a.spent_nanos AS advertiser_spent_nanos, a.currency, c.time_zone,
     c.total_budget_micros, c.daily_budget_micros, a.balance_micros, c.spent_nanos, c.adjusted_nanos,
     coalesce(k.visits, 0) AS visits, coalesce(k.impressions, 0) AS impressions,
     coalesce(k.clicks, 0) AS clicks, coalesce(k.conversions, 0) AS conversions
@@ -122,6 +126,7 @@ fn view(row: CampaignRow, stops: Vec<Stop>, today: &BTreeMap<i64, i64>) -> Resul
         campaign_id: fit(row.id, "campaign id")?,
         name: row.name,
         advertiser_id: fit(row.advertiser_id, "advertiser id")?,
+        advertiser_name: row.advertiser_name,
         currency: row.currency,
         time_zone: row.time_zone,
         status: if reasons.is_empty() { Status::Serving } else { Status::Stopped },
@@ -131,6 +136,7 @@ fn view(row: CampaignRow, stops: Vec<Stop>, today: &BTreeMap<i64, i64>) -> Resul
         total_budget_micros: row.total_budget_micros,
         daily_budget_micros: row.daily_budget_micros,
         balance_micros: row.balance_micros,
+        advertiser_spent_nanos: Nanos(row.advertiser_spent_nanos),
         spent_nanos: Nanos(row.spent_nanos),
         spent_today_nanos: Nanos(spent_today),
         adjusted_nanos: Nanos(row.adjusted_nanos),
@@ -173,6 +179,14 @@ pub(super) fn stopped(rows: Vec<StoppedRow>) -> Result<Vec<StoppedCampaign>, Led
     let mut campaigns: Vec<_> = campaigns.into_values().collect();
     campaigns.iter_mut().for_each(|c| c.stops.sort_by_key(|s| s.reason));
     Ok(campaigns)
+}
+
+/// Hour, type, events, nanos.
+pub(super) type LineRow = (i64, String, i64, i64);
+
+pub(super) fn line(row: LineRow) -> Result<LedgerLine, LedgerError> {
+    let (hour, kind, events, cost) = row;
+    Ok(LedgerLine { hour, kind, events: fit(events, "events")?, cost_nanos: Nanos(cost) })
 }
 
 /// Id, name, currency, balance, spent, stopped since.

@@ -33,6 +33,39 @@ pub struct Event {
     pub offset: u64,
 }
 
+/// An event and where it lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placed {
+    /// The event.
+    #[serde(flatten)]
+    pub event: Event,
+    /// Where.
+    pub place: Place,
+}
+
+/// Where an event lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Log or topic.
+    pub log: String,
+    /// Partition of the log.
+    pub partition: u32,
+    /// Offset in the partition.
+    pub offset: u64,
+    /// In the archive; `null` while the archive cannot be read.
+    pub archive: Option<ArchivePlace>,
+}
+
+/// Where the archive has an event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchivePlace {
+    /// Path of the file below the archive's root; of the hour's folder when it is not there yet,
+    /// or when several compacted files hold the hour.
+    pub path: String,
+    /// Whether the archive has it.
+    pub found: bool,
+}
+
 /// How often each type of event was counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kpis {
@@ -55,6 +88,8 @@ pub struct Campaign {
     pub name: String,
     /// Who pays.
     pub advertiser_id: u32,
+    /// The payer's name.
+    pub advertiser_name: String,
     /// Currency of all amounts here.
     pub currency: String,
     /// Zone of its day.
@@ -83,6 +118,14 @@ pub struct Campaign {
     pub overspend_nanos: Nanos,
     /// Charged events by type.
     pub kpis: Kpis,
+    /// What events of the last 60 minutes cost, by the statistics; `null` while they do not answer.
+    pub spend_per_hour_nanos: Option<Sum>,
+    /// When the first of its budgets will be used up if it goes on like in the last hour; `null`
+    /// when it is stopped, has none, or will not reach one (a daily budget before midnight).
+    pub exhausted_at: Option<Time>,
+    /// The most that may be charged past a budget before the stop is everywhere: the dearest
+    /// minute of the last hour times the stop's latency and the ledger's lag.
+    pub overspend_bound_nanos: Option<Sum>,
 }
 
 /// One reason why a campaign is stopped.

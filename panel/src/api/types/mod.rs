@@ -4,17 +4,24 @@
 //! numbers, times are RFC 3339 in UTC. A client should ignore fields that it does not know.
 
 mod campaigns;
+mod explore;
+mod now;
 mod problem;
 mod reconcile;
 mod scalars;
 mod status;
 
 pub use campaigns::{
-    AuditEntry, Budget, Campaign, CatalogueImported, Change, DeadLetter, Event, Kpis, Stop, TimeseriesPoint,
+    ArchivePlace, AuditEntry, Budget, Campaign, CatalogueImported, Change, DeadLetter, Event, Kpis, Place, Placed,
+    Stop, TimeseriesPoint,
 };
+pub use explore::{
+    AdjustmentLine, Booked, Column, DeadCount, DimensionValue, Late, LedgerLine, Quality, StateLine, Table, Window,
+};
+pub use now::{Moment, Now, Percentiles, Rates, SinkNow, SpoolNow, StopNow};
 pub use problem::ProblemBody;
 pub use reconcile::{Difference, Figures, PartitionReport, ReconcileRequest, Reconciliation, SinkReport};
-pub use scalars::{Amount, Sum, Time};
+pub use scalars::{Amount, Sum, Time, fraction};
 pub use status::{
     DeadSummary, EngineStatus, Health, RoleStatus, SinkStatus, SpoolPartition, SpoolStatus, Status, StoppedCampaign,
 };

@@ -5,6 +5,14 @@ use penstock::time::Micros;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
+/// `n` parts of which `per` make one, for a person to look at: 35 tenths are 3.5. Money never
+/// comes this way.
+#[must_use]
+#[expect(clippy::float_arithmetic, reason = "figures to look at, not to count with")]
+pub fn fraction(n: u64, per: u64) -> f64 {
+    n as f64 / per as f64
+}
+
 /// A moment; in JSON RFC 3339 in UTC with as many digits of the second as it has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(pub Micros);

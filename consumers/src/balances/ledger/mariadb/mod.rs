@@ -30,9 +30,9 @@ mod views;
 use super::rows::Rows;
 use super::{fit, signed};
 use penstock::ledger::{
-    Adjustment, AdvertiserId, AdvertiserView, Applied, AuditEntry, Batch, Books, Budget, CampaignFilter, CampaignView,
-    Catalogue, Change, Horizons, Housekept, ImportReport, KpiRecord, Lease, Ledger, LedgerError, NewAdjustment,
-    StateChange, StoppedCampaign,
+    Adjustment, AdvertiserId, AdvertiserView, Applied, AuditEntry, AuditFilter, Batch, Books, Budget, CampaignFilter,
+    CampaignView, Catalogue, Change, Horizons, Housekept, ImportReport, KpiRecord, Lease, Ledger, LedgerError,
+    LedgerLine, LineFilter, Listed, NewAdjustment, StateChange, StoppedCampaign,
 };
 use penstock::log::{LogId, Offset, Range};
 use penstock::pricing::{CampaignId, Snapshot};
@@ -219,8 +219,20 @@ impl Ledger for MariaDbLedger {
         read!(self, |tx| adjust::list(&mut tx, id, limit))
     }
 
-    async fn audit(&self, before: Option<u64>, limit: u32) -> Result<Vec<AuditEntry>, LedgerError> {
-        read!(self, |tx| views::audit(&mut tx, before, limit))
+    async fn directory(&self) -> Result<Vec<Listed>, LedgerError> {
+        read!(self, |tx| views::directory(&mut tx))
+    }
+
+    async fn lines(&self, id: CampaignId, filter: &LineFilter) -> Result<Vec<LedgerLine>, LedgerError> {
+        read!(self, |tx| views::lines(&mut tx, id, filter))
+    }
+
+    async fn history(&self, id: CampaignId, before: Option<u64>, limit: u32) -> Result<Vec<StateChange>, LedgerError> {
+        read!(self, |tx| outbox::history(&mut tx, id, before, limit))
+    }
+
+    async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, LedgerError> {
+        read!(self, |tx| views::audit(&mut tx, filter))
     }
 
     async fn books(&self) -> Result<Books, LedgerError> {

@@ -17,9 +17,9 @@ mod views;
 use super::rows::Rows;
 use super::{fit, signed};
 use penstock::ledger::{
-    Adjustment, AdvertiserId, AdvertiserView, Applied, AuditEntry, Batch, Books, Budget, CampaignFilter, CampaignView,
-    Catalogue, Change, Horizons, Housekept, ImportReport, KpiRecord, Ledger, LedgerError, NewAdjustment, StateChange,
-    StoppedCampaign,
+    Adjustment, AdvertiserId, AdvertiserView, Applied, AuditEntry, AuditFilter, Batch, Books, Budget, CampaignFilter,
+    CampaignView, Catalogue, Change, Horizons, Housekept, ImportReport, KpiRecord, Ledger, LedgerError, LedgerLine,
+    LineFilter, Listed, NewAdjustment, StateChange, StoppedCampaign,
 };
 use penstock::log::{LogId, Offset, Range};
 use penstock::pricing::{CampaignId, Snapshot};
@@ -217,9 +217,24 @@ impl Ledger for SqliteLedger {
         adjust::list(&mut tx, id, limit).await
     }
 
-    async fn audit(&self, before: Option<u64>, limit: u32) -> Result<Vec<AuditEntry>, LedgerError> {
+    async fn directory(&self) -> Result<Vec<Listed>, LedgerError> {
         let mut tx = self.read().await?;
-        views::audit(&mut tx, before, limit).await
+        views::directory(&mut tx).await
+    }
+
+    async fn lines(&self, id: CampaignId, filter: &LineFilter) -> Result<Vec<LedgerLine>, LedgerError> {
+        let mut tx = self.read().await?;
+        views::lines(&mut tx, id, filter).await
+    }
+
+    async fn history(&self, id: CampaignId, before: Option<u64>, limit: u32) -> Result<Vec<StateChange>, LedgerError> {
+        let mut tx = self.read().await?;
+        outbox::history(&mut tx, id, before, limit).await
+    }
+
+    async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, LedgerError> {
+        let mut tx = self.read().await?;
+        views::audit(&mut tx, filter).await
     }
 
     async fn books(&self) -> Result<Books, LedgerError> {

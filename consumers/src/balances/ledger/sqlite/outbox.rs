@@ -7,6 +7,7 @@ use super::{SqliteLedger, begin, failed, run, signed};
 use crate::balances::ledger::found::{self, KpiRow, Pending, StateRow};
 use crate::balances::ledger::rows::{Rows, ints};
 use penstock::ledger::{KpiRecord, LedgerError, StateChange};
+use penstock::pricing::CampaignId;
 use penstock::time::Micros;
 use sqlx::SqliteConnection;
 
@@ -145,6 +146,26 @@ pub(super) async fn states(tx: &mut SqliteConnection) -> Result<Vec<StateChange>
                WHERE version IS NOT NULL AND published_at IS NOT NULL GROUP BY campaign_id) newest
          JOIN outbox o ON o.version = newest.version ORDER BY o.version",
     )
+    .fetch_all(tx)
+    .await
+    .map_err(failed)?;
+    rows.into_iter().map(found::state).collect()
+}
+
+pub(super) async fn history(
+    tx: &mut SqliteConnection,
+    id: CampaignId,
+    before: Option<u64>,
+    limit: u32,
+) -> Result<Vec<StateChange>, LedgerError> {
+    let before = before.map_or(i64::MAX, |version| i64::try_from(version).unwrap_or(i64::MAX));
+    let rows: Vec<StateRow> = sqlx::query_as(
+        "SELECT campaign_id, version, serving, reasons, created_at, cause_received FROM outbox
+         WHERE campaign_id = ?1 AND version IS NOT NULL AND version < ?2 ORDER BY version DESC LIMIT ?3",
+    )
+    .bind(id)
+    .bind(before)
+    .bind(limit)
     .fetch_all(tx)
     .await
     .map_err(failed)?;

@@ -2,13 +2,14 @@
 
 use super::{failed, fit};
 use crate::balances::ledger::found::{
-    self, AdvertiserRow, ByKind, CAMPAIGN_COLUMNS, CampaignRow, RangeRow, StopRow, StoppedRow, Stops, TotalsRow,
+    self, AdvertiserRow, ByKind, CAMPAIGN_COLUMNS, CampaignRow, LineRow, RangeRow, StopRow, StoppedRow, Stops,
+    TotalsRow,
 };
 use crate::balances::ledger::posted::tally;
 use crate::balances::ledger::rows::ints;
 use penstock::ledger::{
-    AdvertiserId, AdvertiserView, AuditEntry, Books, CampaignFilter, CampaignSums, CampaignView, LedgerError,
-    PartitionBooks, StoppedCampaign,
+    AdvertiserId, AdvertiserView, AuditEntry, AuditFilter, Books, CampaignFilter, CampaignSums, CampaignView,
+    LedgerError, LedgerLine, LineFilter, Listed, PartitionBooks, StoppedCampaign,
 };
 use penstock::log::LogId;
 use penstock::pricing::CampaignId;
@@ -23,13 +24,16 @@ pub(super) async fn campaigns(
     now: Micros,
 ) -> Result<Vec<CampaignView>, LedgerError> {
     let rows: Vec<CampaignRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-        "{CAMPAIGN_COLUMNS} WHERE c.id > ?1 AND (NOT ?2 OR EXISTS (SELECT 1 FROM stops s WHERE s.campaign_id = c.id)
+        "{CAMPAIGN_COLUMNS} WHERE c.id > ?1 AND (?4 IS NULL OR c.advertiser_id = ?4)
+            AND (?5 IS NULL OR instr(lower(c.name), lower(?5)) > 0) AND (NOT ?2 OR EXISTS (SELECT 1 FROM stops s WHERE s.campaign_id = c.id)
             OR EXISTS (SELECT 1 FROM stops s WHERE s.campaign_id = 0 AND s.advertiser_id = c.advertiser_id))
          ORDER BY c.id LIMIT ?3"
     )))
     .bind(filter.after.map_or(0, i64::from))
     .bind(filter.stopped)
     .bind(filter.limit)
+    .bind(filter.advertiser)
+    .bind(filter.search.as_deref())
     .fetch_all(&mut *tx)
     .await
     .map_err(failed)?;
@@ -128,17 +132,52 @@ pub(super) async fn advertisers(
     rows.into_iter().map(found::advertiser).collect()
 }
 
-pub(super) async fn audit(
+pub(super) async fn directory(tx: &mut SqliteConnection) -> Result<Vec<Listed>, LedgerError> {
+    let rows: Vec<(i64, String, i64)> = sqlx::query_as("SELECT id, name, advertiser_id FROM campaigns ORDER BY id")
+        .fetch_all(tx)
+        .await
+        .map_err(failed)?;
+    rows.into_iter()
+        .map(|(id, name, advertiser)| {
+            Ok(Listed { campaign_id: fit(id, "campaign id")?, name, advertiser_id: fit(advertiser, "advertiser id")? })
+        })
+        .collect()
+}
+
+pub(super) async fn lines(
     tx: &mut SqliteConnection,
-    before: Option<u64>,
-    limit: u32,
-) -> Result<Vec<AuditEntry>, LedgerError> {
-    let before = before.map_or(i64::MAX, |id| i64::try_from(id).unwrap_or(i64::MAX));
+    id: CampaignId,
+    filter: &LineFilter,
+) -> Result<Vec<LedgerLine>, LedgerError> {
+    let (hour, kind) = filter.after.as_ref().map_or((i64::MAX, ""), |(hour, kind)| (*hour, kind.as_str()));
+    let rows: Vec<LineRow> = sqlx::query_as(
+        "SELECT hour, type, events, cost_nanos FROM ledger WHERE campaign_id = ?1 AND hour >= ?2 AND hour < ?3
+            AND (hour < ?4 OR (hour = ?4 AND type > ?5)) ORDER BY hour DESC, type LIMIT ?6",
+    )
+    .bind(id)
+    .bind(filter.from)
+    .bind(filter.to)
+    .bind(hour)
+    .bind(kind)
+    .bind(filter.limit)
+    .fetch_all(tx)
+    .await
+    .map_err(failed)?;
+    rows.into_iter().map(found::line).collect()
+}
+
+pub(super) async fn audit(tx: &mut SqliteConnection, filter: &AuditFilter) -> Result<Vec<AuditEntry>, LedgerError> {
+    let before = filter.before.map_or(i64::MAX, |id| i64::try_from(id).unwrap_or(i64::MAX));
     let rows: Vec<(i64, i64, String, String, String, String, String, String)> = sqlx::query_as(
-        "SELECT id, at, who, action, subject, before, after, why FROM audit WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
+        "SELECT id, at, who, action, subject, before, after, why FROM audit WHERE id < ?1
+            AND (?2 IS NULL OR subject = ?2) AND (?3 IS NULL OR who = ?3) AND (?4 IS NULL OR action = ?4)
+         ORDER BY id DESC LIMIT ?5",
     )
     .bind(before)
-    .bind(limit)
+    .bind(filter.subject.as_deref())
+    .bind(filter.who.as_deref())
+    .bind(filter.action.as_deref())
+    .bind(filter.limit)
     .fetch_all(tx)
     .await
     .map_err(failed)?;

@@ -1,0 +1,52 @@
+//! The values that a dimension has, for whoever builds a filter.
+
+use super::{Counted, Question, Statistics, StatisticsError};
+use crate::api::params::Span;
+use crate::api::types::DimensionValue;
+use crate::explore::{Dimension, Explore, Filter, Key, measure, within};
+
+impl Statistics {
+    /// The commonest values, with how often they are there; with `search`, those that have it in them,
+    /// in small or capital letters.
+    pub async fn values(
+        &self,
+        dimension: &'static Dimension,
+        span: Span,
+        search: Option<&str>,
+        limit: u64,
+    ) -> Result<Counted<DimensionValue>, StatisticsError> {
+        let Some(events) = measure("events") else {
+            return Err(StatisticsError::Refused("there is no measure of that name".to_owned()));
+        };
+        let explore = Explore {
+            span,
+            filter: Filter::default(),
+            dimensions: vec![dimension],
+            step: None,
+            measures: vec![events],
+            order: Some((Key::Measure(events), true)),
+            limit,
+        };
+        let q = match (search, dimension.column()) {
+            (Some(search), Some(column)) => {
+                let q = Question::new("values", "SELECT toString(").and(column).and(") AS value, count() AS events");
+                within(
+                    q.and("FROM events WHERE positionCaseInsensitiveUTF8(toString(")
+                        .and(column)
+                        .and("), {search: String}) > 0"),
+                    span,
+                    "time",
+                )
+                .and("GROUP BY value ORDER BY events DESC, value LIMIT {limit: UInt64}")
+                .text("search", search)
+                .uint("limit", limit)
+            }
+            _ => Question::new("values", "SELECT toString(")
+                .and(dimension.name)
+                .and(") AS value, events FROM (")
+                .also(explore.question())
+                .and(") ORDER BY events DESC, value"),
+        };
+        self.cached(q).await
+    }
+}
