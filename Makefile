@@ -21,17 +21,17 @@ help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: tools engine-library ## build, start everything, simulate half a minute, reconcile, stop (about 1 minute after the build)
+demo: tools engine-library web ## build, start everything, simulate half a minute, reconcile, stop (about 1 minute after the build)
 	cargo build --release --locked -p penstock-cli
 	@scripts/demo.sh "$(CARGO_TARGET_DIR)/release/penstock"
 
 .PHONY: demo-cluster
-demo-cluster: parts ## the same on real servers, with a process for each of two sidecars, the consumers and the panel
+demo-cluster: parts web ## the same on real servers, with a process for each of two sidecars, the consumers and the panel
 	cargo build --release --locked -p penstock-cli --features cluster
 	@scripts/demo-cluster.sh "$(CARGO_TARGET_DIR)/release/penstock"
 
 .PHONY: up
-up: tools engine-library ## build and run everything in the foreground, data in ./data
+up: tools engine-library web ## build and run everything in the foreground, data in ./data
 	cargo build --release --locked -p penstock-cli
 	"$(CARGO_TARGET_DIR)/release/penstock" up --data data
 
@@ -56,7 +56,7 @@ test-quick: tools ## the tests that need no outside parts (no engine, no Python 
 	cargo test --locked --no-fail-fast -p penstock -p penstock-sidecar -p penstock-simulator
 
 .PHONY: check
-check: tools-cluster $(DENY) alerts-check ## formatting, clippy with warnings denied, licences and sources of dependencies, alerts
+check: tools-cluster check-web $(DENY) alerts-check ## formatting, linters with warnings denied, types of the pages, licences and sources of dependencies, alerts
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --features cluster -- -D warnings
 	# Without the feature, as `make demo` builds it.
@@ -75,6 +75,31 @@ $(PARTS)/grafana/.ready: parts/grafana/package-lock.json
 	@mkdir -p "$(@D)"
 	@cp parts/grafana/package.json parts/grafana/package-lock.json "$(@D)"
 	@npm ci --prefix "$(@D)" --ignore-scripts --no-audit --no-fund --loglevel=error >&2 && touch $@
+
+# The panel's pages: built into the binary from panel/web/dist, again only when their sources change.
+WEB         := panel/web
+WEB_MODULES := $(WEB)/node_modules/.package-lock.json
+WEB_SOURCES := $(shell find $(WEB)/src $(WEB)/index.html $(WEB)/vite.config.ts $(WEB)/tsconfig.json -type f 2>/dev/null)
+.PHONY: web
+web: $(WEB)/dist/index.html ## build the panel's web pages (npm ci, types, bundle)
+
+$(WEB)/dist/index.html: $(WEB_MODULES) $(WEB_SOURCES)
+	cd $(WEB) && npm run --silent build
+
+$(WEB_MODULES): $(WEB)/package-lock.json
+	@scripts/need.sh
+	cd $(WEB) && npm ci --silent
+	@touch $@
+
+.PHONY: check-web
+check-web: $(WEB_MODULES) ## types, linter, formatting and unit tests of the web pages
+	cd $(WEB) && npm run --silent check
+
+.PHONY: test-web
+test-web: tools engine-library web ## the web pages in a real Chromium against a running system
+	@scripts/need.sh web-tests
+	cargo build --locked -p penstock-cli --features cluster
+	cd $(WEB) && PENSTOCK_BINARY="$(CARGO_TARGET_DIR)/debug/penstock" npm run --silent test:browser
 
 # Linters of deploy/, each by its own project's Go module.
 DEPLOY_TOOLS := $(PARTS)/tools/deploy
@@ -104,7 +129,7 @@ bench: tools ## criterion benchmarks of the hot path, as ratios in one run
 	cargo bench --locked -p penstock-benches
 
 .PHONY: bench-stop
-bench-stop: tools engine-library ## from the exhausting event's acknowledgement to serving:false, at 5 000 events/s
+bench-stop: tools engine-library web ## from the exhausting event's acknowledgement to serving:false, at 5 000 events/s
 	cargo build --release --locked -p penstock-cli
 	cargo test --release --locked -p penstock-tests --test budget_stop -- --nocapture
 
@@ -129,7 +154,7 @@ $(PARTS)/%/.ready: parts/%/pom.xml scripts/fetch-%.sh scripts/fetch-maven.sh
 	@scripts/fetch-$*.sh "$(@D)"
 
 .PHONY: cluster
-cluster: parts ## three Kafka brokers, MariaDB, HDFS, registry, S3 and the ClickHouse engine below .parts/cluster; prints the addresses
+cluster: parts web ## three Kafka brokers, MariaDB, HDFS, registry, S3 and the ClickHouse engine below .parts/cluster; prints the addresses
 	cargo build --locked -p penstock-cli --features cluster
 	@PENSTOCK_BINARY="$(CARGO_TARGET_DIR)/debug/penstock" scripts/cluster up "$(PARTS)/cluster" kafka mariadb hdfs registry s3 engine
 

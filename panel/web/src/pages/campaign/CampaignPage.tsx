@@ -1,0 +1,3 @@
+export default function CampaignPage({ id }: { id: string }) {
+  return <p>{id}</p>;
+}
