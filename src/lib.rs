@@ -12,6 +12,7 @@
 //! - [`pricing`], [`ledger`], [`money`]: what an event costs, and who has paid for it;
 //! - [`actors`], [`settings`], [`telemetry`], [`guard`]: how it is run, configured, watched and kept to itself.
 
+pub mod accounts;
 pub mod actors;
 pub mod codec;
 pub mod event;

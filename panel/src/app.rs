@@ -1,5 +1,6 @@
 //! What the panel is connected to, and its state.
 
+use crate::access::Access;
 use crate::api::types::{DeadLetter, DeadSummary, Now, RoleStatus, SpoolStatus};
 use crate::campaigns::Outlook;
 use crate::live::Standing;
@@ -112,6 +113,8 @@ pub struct App<L> {
     pub(crate) metrics: PanelMetrics,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) guard: Guard,
+    /// Who may come in.
+    pub(crate) access: Access,
     /// Reconciles that may run at once.
     pub(crate) reconciles: Semaphore,
     /// The last minutes of intake.
@@ -155,6 +158,7 @@ impl<L: Ledger> App<L> {
         });
         App {
             guard: Guard::new(settings.listen, &settings.allowed_hosts, &settings.allowed_origins),
+            access: Access::new(&settings),
             ledger: config.ledger,
             known_lead: config.known_lead,
             statistics,

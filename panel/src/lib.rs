@@ -5,6 +5,7 @@
 //! of every route, shared with the command line, so that both sides cannot drift apart.
 //! [`reconcile`] is where log, archive, statistics and ledger are held against each other.
 
+mod access;
 pub mod api;
 mod app;
 mod campaigns;
@@ -19,6 +20,7 @@ mod server;
 mod standing;
 mod statistics;
 
+pub use access::{Access, Caller, Via};
 pub use app::{DeadFilter, DeadKey, DeadStore, LOCAL, PanelConfig, RoleProbe, SpoolView};
 pub use live::{Live, Standing, sink_status};
 pub use now::exposition::Counters;

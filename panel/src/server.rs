@@ -1,14 +1,13 @@
 //! The HTTP server: binds, guards every request, serves until it is told to stop.
 
+use crate::access::{guard, headers};
 use crate::api;
-use crate::api::problem::{Code, Problem};
+use crate::api::problem::Problem;
 use crate::app::{App, PanelConfig};
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
-use actix_web::http::{Method, header};
-use actix_web::middleware::{DefaultHeaders, Next, from_fn};
+use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpServer, ResponseError, web};
-use penstock::guard::Refused;
 use penstock::ledger::Ledger;
 use penstock::telemetry::panel::RequestLabel;
 use std::io;
@@ -50,7 +49,6 @@ impl Panel {
                 .app_data(web::PathConfig::default().error_handler(|error, _| {
                     Problem::parameter("path", format!("the path cannot be read: {error}")).into()
                 }))
-                .wrap(DefaultHeaders::new().add((header::X_CONTENT_TYPE_OPTIONS, "nosniff")))
                 .wrap(from_fn(serve::<L, _>))
                 .configure(api::routes::<L>)
         })
@@ -88,7 +86,7 @@ impl Running {
     }
 }
 
-/// Around every request: the guard before, the metrics after.
+/// Around every request: the guard before, headers and metrics after.
 async fn serve<L: Ledger, B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -97,27 +95,13 @@ async fn serve<L: Ledger, B: MessageBody + 'static>(
     let Some(app) = request.app_data::<web::Data<App<L>>>().cloned() else {
         return next.call(request).await.map(ServiceResponse::map_into_left_body);
     };
-    let response = match guarded(&app, &request) {
+    let mut response = match guard::admit(&app.access, &app.guard, &request).await {
         Err(problem) => request.into_response(problem.error_response()).map_into_right_body(),
         Ok(()) => next.call(request).await?.map_into_left_body(),
     };
+    headers::set(response.headers_mut(), app.access.https());
     let route = response.request().match_pattern().unwrap_or_else(|| "other".to_owned());
     let label = RequestLabel { route, status: response.status().as_u16() };
     app.metrics.request_seconds.get_or_create(&label).observe(begun.elapsed().as_secs_f64());
     Ok(response)
-}
-
-fn guarded<L: Ledger>(app: &App<L>, request: &ServiceRequest) -> Result<(), Problem> {
-    let text = |name| request.headers().get(name).map(|v| v.to_str().unwrap_or("\0"));
-    let host = text(header::HOST);
-    let checked = if matches!(*request.method(), Method::GET | Method::HEAD) {
-        app.guard.read(host)
-    } else {
-        let site = request.headers().get("sec-fetch-site").map(|v| v.to_str().unwrap_or("\0"));
-        app.guard.write(host, text(header::ORIGIN), site)
-    };
-    checked.map_err(|refused| match refused {
-        Refused::Host => Problem::new(Code::BadHost, refused.to_string()),
-        Refused::Origin => Problem::new(Code::BadOrigin, refused.to_string()),
-    })
 }

@@ -3,6 +3,7 @@
 //! A wrong setting fails at start, never at the first event: unknown keys are refused and the
 //! error names key and line. `penstock check-config FILE` prints what would hold.
 
+mod access;
 mod archive;
 mod balances;
 mod consume;
@@ -19,6 +20,7 @@ mod sidecar;
 mod spool;
 mod statistics;
 
+pub use access::AccessMode;
 pub use archive::{ArchiveLocation, ArchiveSettings, CompactSettings};
 pub use balances::BalancesSettings;
 pub use consume::ConsumeSettings;

@@ -1,6 +1,6 @@
 //! The panel and its API.
 
-use super::SettingsError;
+use super::{AccessMode, SettingsError};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,6 +10,9 @@ use std::time::Duration;
 pub struct PanelSettings {
     /// Address of the HTTP listener. Default "127.0.0.1:7080".
     pub listen: SocketAddr,
+    /// Who may come in: "open" (everybody who reaches it, as an admin; on loopback only) or
+    /// "login" (users with passwords or an identity provider, programs with tokens). Default "open".
+    pub access: AccessMode,
     /// Host names (without port) accepted besides loopback names and the listen address.
     pub allowed_hosts: Vec<String>,
     /// Values of `Origin` that may send changes besides the panel's own, e.g. `https://ads.example`.
@@ -56,6 +59,7 @@ impl Default for PanelSettings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7080)),
+            access: AccessMode::Open,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             workers: 2,

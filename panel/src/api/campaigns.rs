@@ -4,7 +4,8 @@ use super::body;
 use super::problem::{Code, Problem};
 use super::types::{Amount, Budget, Change};
 use super::{Outcome, Shared, bad_cursor, json, limit, no_params, now, number_cursor, page, params};
-use crate::app::{App, LOCAL};
+use crate::access::Caller;
+use crate::app::App;
 use crate::campaigns;
 use actix_web::{HttpRequest, web};
 use penstock::ledger::{self, CampaignView, Ledger, Status};
@@ -41,11 +42,12 @@ pub async fn one<L: Ledger>(app: Shared<L>, request: HttpRequest, id: web::Path<
 /// `POST /api/v1/campaigns/{id}/stop`.
 pub async fn stop<L: Ledger>(
     app: Shared<L>,
+    caller: Caller,
     request: HttpRequest,
     id: web::Path<String>,
     payload: web::Payload,
 ) -> Outcome {
-    let (id, change) = change(&request, &id, payload).await?;
+    let (id, change) = change(&caller, &request, &id, payload).await?;
     let view = app.ledger.stop(id, &change).await.map_err(|e| campaign_error(id, e))?;
     changed(&app, view).await
 }
@@ -53,11 +55,12 @@ pub async fn stop<L: Ledger>(
 /// `POST /api/v1/campaigns/{id}/resume`.
 pub async fn resume<L: Ledger>(
     app: Shared<L>,
+    caller: Caller,
     request: HttpRequest,
     id: web::Path<String>,
     payload: web::Payload,
 ) -> Outcome {
-    let (id, change) = change(&request, &id, payload).await?;
+    let (id, change) = change(&caller, &request, &id, payload).await?;
     let view = app.ledger.resume(id, &change).await.map_err(|e| campaign_error(id, e))?;
     changed(&app, view).await
 }
@@ -65,6 +68,7 @@ pub async fn resume<L: Ledger>(
 /// `PUT /api/v1/campaigns/{id}/budget`.
 pub async fn budget<L: Ledger>(
     app: Shared<L>,
+    caller: Caller,
     request: HttpRequest,
     id: web::Path<String>,
     payload: web::Payload,
@@ -84,7 +88,7 @@ pub async fn budget<L: Ledger>(
     if why.len() > REASON {
         return Err(too_long());
     }
-    let change = ledger::Change { who: LOCAL.to_owned(), why };
+    let change = caller.change(why);
     let view = app.ledger.set_budget(id, &budget, &change).await.map_err(|e| campaign_error(id, e))?;
     changed(&app, view).await
 }
@@ -98,6 +102,7 @@ async fn changed<L: Ledger>(app: &App<L>, view: CampaignView) -> Outcome {
 }
 
 async fn change(
+    caller: &Caller,
     request: &HttpRequest,
     id: &str,
     payload: web::Payload,
@@ -111,7 +116,7 @@ async fn change(
     if reason.len() > REASON {
         return Err(too_long());
     }
-    Ok((id, ledger::Change { who: LOCAL.to_owned(), why: reason }))
+    Ok((id, caller.change(reason)))
 }
 
 fn too_long() -> Problem {

@@ -34,6 +34,18 @@ pub enum Code {
     BadHost,
     /// A page of another origin sent this.
     BadOrigin,
+    /// Nobody is logged in, or the session or token holds no longer.
+    LoginRequired,
+    /// Name and password do not belong together.
+    BadCredentials,
+    /// The caller's role is not enough.
+    Forbidden,
+    /// A change with a session's cookie, without that session's `X-CSRF-Token`.
+    BadCsrf,
+    /// The one-time password has to be changed before anything else.
+    PasswordChangeRequired,
+    /// Too many failed logins with this name or from this address.
+    TooManyAttempts,
     /// No such route.
     NotFound,
     /// The route does not have this method.
@@ -82,6 +94,12 @@ impl Code {
             Code::UnsupportedMediaType => "unsupported_media_type",
             Code::BadHost => "bad_host",
             Code::BadOrigin => "bad_origin",
+            Code::LoginRequired => "login_required",
+            Code::BadCredentials => "bad_credentials",
+            Code::Forbidden => "forbidden",
+            Code::BadCsrf => "bad_csrf",
+            Code::PasswordChangeRequired => "password_change_required",
+            Code::TooManyAttempts => "too_many_attempts",
             Code::NotFound => "not_found",
             Code::MethodNotAllowed => "method_not_allowed",
             Code::CampaignNotFound => "campaign_not_found",
@@ -108,10 +126,14 @@ impl Code {
             | Code::RangeTooWide
             | Code::BadCursor
             | Code::BadBody => StatusCode::BAD_REQUEST,
-            Code::BadHost | Code::BadOrigin => StatusCode::FORBIDDEN,
             Code::NotFound | Code::CampaignNotFound | Code::EventNotFound | Code::DeadLetterNotFound => {
                 StatusCode::NOT_FOUND
             }
+            Code::LoginRequired | Code::BadCredentials => StatusCode::UNAUTHORIZED,
+            Code::BadHost | Code::BadOrigin | Code::Forbidden | Code::BadCsrf | Code::PasswordChangeRequired => {
+                StatusCode::FORBIDDEN
+            }
+            Code::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
             Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Code::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Code::Conflict | Code::ReconcileBusy => StatusCode::CONFLICT,
@@ -138,14 +160,16 @@ pub struct Problem {
     /// The parameter or field at fault.
     pub field: Option<Cow<'static, str>>,
     /// The route's methods, for 405.
-    allow: Option<&'static str>,
+    allow: Option<Cow<'static, str>>,
+    /// Seconds, for 429.
+    retry_after: Option<u64>,
 }
 
 impl Problem {
     /// An error without a field.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Problem {
-        Problem { code, detail: detail.into(), field: None, allow: None }
+        Problem { code, detail: detail.into(), field: None, allow: None, retry_after: None }
     }
 
     /// The same, naming the parameter or field at fault.
@@ -161,9 +185,17 @@ impl Problem {
         Problem::new(Code::BadParameter, detail).at(field)
     }
 
+    /// The same, saying when to come again.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Problem {
+        self.retry_after = Some(seconds);
+        self
+    }
+
     /// 405 with the methods the route has.
     #[must_use]
-    pub fn method(allow: &'static str) -> Problem {
+    pub fn method(allow: impl Into<Cow<'static, str>>) -> Problem {
+        let allow = allow.into();
         let mut problem = Problem::new(Code::MethodNotAllowed, format!("this route takes {allow}"));
         problem.allow = Some(allow);
         problem
@@ -198,8 +230,14 @@ impl ResponseError for Problem {
         if status == StatusCode::SERVICE_UNAVAILABLE || self.code == Code::ReconcileBusy {
             response.insert_header((header::RETRY_AFTER, "1"));
         }
-        if let Some(allow) = self.allow {
-            response.insert_header((header::ALLOW, allow));
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"penstock\""));
+        }
+        if let Some(allow) = &self.allow {
+            response.insert_header((header::ALLOW, &**allow));
         }
         // A struct of strings and a number always has a JSON form.
         response.body(serde_json::to_vec(&body).unwrap_or_default())
