@@ -1,11 +1,12 @@
 //! The commands and what they share. Each command's own options stand in its own file.
 
 use crate::commands::{
-    catalogue, check_config, dead, engine, ingest, migrate, reconcile, seed, simulate, status, topics,
+    catalogue, check_config, dead, engine, ingest, migrate, reconcile, seed, simulate, status, token, topics, user,
 };
 use crate::roles::args::{ConsumeArgs, PanelRole, SidecarRole};
 use crate::up;
 use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Penstock: from the JSON lines of ad servers to statistics, balances and archive.
@@ -40,6 +41,10 @@ pub enum Command {
     Reconcile(reconcile::ReconcileArgs),
     /// Look at records that a sink could not take
     Dead(dead::DeadArgs),
+    /// Who may log in to the panel
+    User(user::UserArgs),
+    /// What programs come in to the panel with
+    Token(token::TokenArgs),
     /// Compact or verify the archive's files (cluster profile)
     #[cfg(feature = "cluster")]
     Archive(crate::commands::archive::ArchiveArgs),
@@ -66,6 +71,16 @@ pub struct PanelArgs {
     /// The panel's address
     #[arg(long, value_name = "URL", env = "PENSTOCK_PANEL", default_value = "http://127.0.0.1:7080")]
     pub panel: String,
+    /// A token, when the panel asks for a login (others on this machine see it on a command line: a
+    /// file or the variable are better)
+    #[arg(long, value_name = "TOKEN", env = "PENSTOCK_PANEL_TOKEN", hide_env_values = true)]
+    pub panel_token: Option<String>,
+    /// File that holds the token
+    #[arg(long, value_name = "FILE")]
+    pub panel_token_file: Option<PathBuf>,
+    /// Data folder of a `penstock up` on this machine, which keeps a token there [default: ./data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
     /// Longest wait for the system to become ready
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     pub ready_timeout: Duration,

@@ -35,6 +35,8 @@ fn run(cli: Cli) -> anyhow::Result<Verdict> {
         Command::Status(args) => client(commands::status::run(args)),
         Command::Reconcile(args) => client(commands::reconcile::run(args)),
         Command::Dead(args) => client(commands::dead::run(args)),
+        Command::User(args) => client(commands::user::run(args)),
+        Command::Token(args) => client(commands::token::run(args)),
         #[cfg(feature = "cluster")]
         Command::Archive(args) => client(commands::archive::run(args)),
         Command::Topics(args) => client(commands::topics::run(args)),

@@ -2,11 +2,15 @@
 //! sentence.
 
 use crate::args::PanelArgs;
+use crate::parts::data_dir::panel_token;
 use anyhow::{Context, anyhow, bail};
 use penstock_panel::api::types::ProblemBody;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -22,10 +26,23 @@ impl Panel {
     /// Waits until the panel is ready. Errors: a wrong address, or the reason it is not ready.
     pub async fn ready(args: &PanelArgs) -> anyhow::Result<Panel> {
         let base = base_url(&args.panel, "--panel", "http://127.0.0.1:7080")?;
-        let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).build()?;
+        let mut headers = HeaderMap::new();
+        if let Some(token) = token(args, &base)? {
+            let mut value = HeaderValue::from_str(&format!("Bearer {token}")).context("that is no panel's token")?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .redirect(reqwest::redirect::Policy::none())
+            .default_headers(headers)
+            .build()?;
         wait_until_ready(&http, &base, "the panel", args.ready_timeout).await?;
         Ok(Panel { http, base })
     }
+
+    /// Longest time for what takes none.
+    pub const SOON: Duration = Duration::from_secs(60);
 
     /// `GET path`. Errors: one sentence with the panel's own reason.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
@@ -70,6 +87,30 @@ impl Panel {
     }
 }
 
+/// What lets us in: as given, else what a `penstock up` on this machine has left for its commands.
+/// That one is for this machine alone, so it never leaves it.
+fn token(args: &PanelArgs, base: &reqwest::Url) -> anyhow::Result<Option<String>> {
+    let read = |file: &Path| std::fs::read_to_string(file).map(|text| text.trim().to_owned());
+    if let Some(file) = &args.panel_token_file {
+        return read(file).map(Some).with_context(|| format!("cannot read the token in {}", file.display()));
+    }
+    if let Some(token) = &args.panel_token {
+        return Ok(Some(token.trim().to_owned()));
+    }
+    if !is_here(base) {
+        return Ok(None);
+    }
+    let folder = args.data.clone().unwrap_or_else(|| PathBuf::from("data"));
+    Ok(read(&panel_token(&folder)).ok())
+}
+
+/// Whether an address is this machine's own.
+fn is_here(base: &reqwest::Url) -> bool {
+    let host = base.host_str().unwrap_or("");
+    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
 async fn accepted(response: Response) -> anyhow::Result<Response> {
     let status = response.status();
     if status.is_success() {
@@ -92,6 +133,10 @@ fn refusal(status: StatusCode, body: &[u8]) -> anyhow::Error {
         return anyhow!("the panel answered {status}: {}", String::from_utf8_lossy(&body[..body.len().min(300)]));
     };
     let mut text = problem.detail;
+    if status == StatusCode::UNAUTHORIZED {
+        "the panel asks for a login: give a token with --panel-token-file or PENSTOCK_PANEL_TOKEN, or --data with the folder of a `penstock up` on this machine"
+            .clone_into(&mut text);
+    }
     for error in errors {
         let line = match &error {
             serde_json::Value::String(line) => line.clone(),

@@ -7,10 +7,11 @@ use crate::live::Standing;
 use crate::now::Sampler;
 use crate::reconcile::{ArchiveSource, Later, MarkSource};
 use crate::statistics::{Bounds, ClickHouse, Statistics};
+use penstock::accounts::Accounts;
 use penstock::guard::Guard;
 use penstock::ledger::Ledger;
 use penstock::log::{LogId, Offset};
-use penstock::settings::PanelSettings;
+use penstock::settings::{PanelSettings, SettingsError};
 use penstock::telemetry::{PanelMetrics, SharedRegistry};
 use penstock::time::Clock;
 use std::collections::BTreeMap;
@@ -114,7 +115,7 @@ pub struct App<L> {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) guard: Guard,
     /// Who may come in.
-    pub(crate) access: Access,
+    pub(crate) access: Arc<Access>,
     /// Reconciles that may run at once.
     pub(crate) reconciles: Semaphore,
     /// The last minutes of intake.
@@ -135,8 +136,9 @@ const RECONCILE_BYTES: usize = 512 << 20;
 /// Bytes of one answer of the API.
 const ANSWER_BYTES: usize = 64 << 20;
 
-impl<L: Ledger> App<L> {
-    pub(crate) fn new(config: PanelConfig<L>) -> App<L> {
+impl<L: Ledger + Accounts> App<L> {
+    /// Errors: the identity provider's settings cannot be used.
+    pub(crate) fn new(config: PanelConfig<L>) -> Result<App<L>, SettingsError> {
         let settings = config.settings;
         let metrics = config.registry.with(PanelMetrics::register);
         let bounds = Bounds {
@@ -156,9 +158,9 @@ impl<L: Ledger> App<L> {
             bytes: RECONCILE_BYTES,
             ..bounds
         });
-        App {
-            guard: Guard::new(settings.listen, &settings.allowed_hosts, &settings.allowed_origins),
-            access: Access::new(&settings),
+        Ok(App {
+            guard: guard(&settings),
+            access: Arc::new(Access::new(&settings, Arc::new(config.ledger.clone()), config.clock.clone())?),
             ledger: config.ledger,
             known_lead: config.known_lead,
             statistics,
@@ -177,8 +179,20 @@ impl<L: Ledger> App<L> {
             outlook: Outlook::default(),
             now: moka::future::Cache::builder().max_capacity(1).time_to_live(NOW_AGE).build(),
             settings,
-        }
+        })
     }
+}
+
+/// The names and origins that are ours; the address that browsers show is one of each.
+fn guard(settings: &PanelSettings) -> Guard {
+    let (mut hosts, mut origins) = (settings.allowed_hosts.clone(), settings.allowed_origins.clone());
+    if let Some(url) = &settings.public_url {
+        let host = url.split_once("://").map_or("", |(_, rest)| rest);
+        let port = host.rfind(':').filter(|at| !host[*at..].contains(']')).unwrap_or(host.len());
+        hosts.push(host[..port].to_owned());
+        origins.push(url.clone());
+    }
+    Guard::new(settings.listen, &hosts, &origins)
 }
 
 impl DeadKey {

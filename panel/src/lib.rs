@@ -5,7 +5,7 @@
 //! of every route, shared with the command line, so that both sides cannot drift apart.
 //! [`reconcile`] is where log, archive, statistics and ledger are held against each other.
 
-mod access;
+pub mod access;
 pub mod api;
 mod app;
 mod campaigns;
@@ -19,6 +19,7 @@ pub mod reconcile;
 mod server;
 mod standing;
 mod statistics;
+mod web;
 
 pub use access::{Access, Caller, Via};
 pub use app::{DeadFilter, DeadKey, DeadStore, LOCAL, PanelConfig, RoleProbe, SpoolView};

@@ -8,6 +8,7 @@ use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpServer, ResponseError, web};
+use penstock::accounts::Accounts;
 use penstock::ledger::Ledger;
 use penstock::telemetry::panel::RequestLabel;
 use std::io;
@@ -34,10 +35,11 @@ pub struct Running {
 impl Panel {
     /// Binds and serves; call it inside an actix system. Ends when `shutdown` is cancelled.
     ///
-    /// Errors: the address cannot be bound.
-    pub fn start<L: Ledger>(config: PanelConfig<L>) -> io::Result<Running> {
+    /// Errors: the address cannot be bound, or the panel is open and others would reach it there.
+    pub fn start<L: Ledger + Accounts>(config: PanelConfig<L>) -> io::Result<Running> {
+        config.settings.access.check(config.settings.listen).map_err(io::Error::other)?;
         let shutdown = config.shutdown.clone();
-        let app = web::Data::new(App::new(config));
+        let app = web::Data::new(App::new(config).map_err(io::Error::other)?);
         let settings = app.settings.clone();
         let sampling =
             app.sampler.clone().run(app.registry.clone(), app.live.clone(), app.clock.clone(), shutdown.clone());
@@ -46,6 +48,7 @@ impl Panel {
         let server = HttpServer::new(move || {
             actix_web::App::new()
                 .app_data(app.clone())
+                .app_data(web::Data::from(app.access.clone()))
                 .app_data(web::PathConfig::default().error_handler(|error, _| {
                     Problem::parameter("path", format!("the path cannot be read: {error}")).into()
                 }))

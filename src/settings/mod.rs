@@ -20,7 +20,7 @@ mod sidecar;
 mod spool;
 mod statistics;
 
-pub use access::AccessMode;
+pub use access::{AccessMode, LoginSettings, OidcSettings};
 pub use archive::{ArchiveLocation, ArchiveSettings, CompactSettings};
 pub use balances::BalancesSettings;
 pub use consume::ConsumeSettings;
@@ -45,8 +45,8 @@ use std::path::{Path, PathBuf};
 pub struct Settings {
     /// Folder of all local state. Default `./data`; `--data` overrides it.
     pub data: Option<PathBuf>,
-    /// Lets sidecar, panel and engine listen on other addresses than loopback, although nothing
-    /// asks for a login there. Default false.
+    /// Lets sidecar, consumers and engine listen on other addresses than loopback, although nothing
+    /// asks for a login there. Default false. (The panel may with `panel.access = "login"`.)
     pub open_to_network: bool,
     /// The HTTP front of the sidecar.
     pub sidecar: SidecarSettings,
@@ -151,7 +151,6 @@ impl Settings {
     fn validate_addresses(&self) -> Result<(), SettingsError> {
         let listeners = [
             Some(("sidecar.listen", self.sidecar.listen)),
-            Some(("panel.listen", self.panel.listen)),
             Some(("engine.listen", self.engine.listen)),
             self.consume.listen.map(|address| ("consume.listen", address)),
         ];
@@ -184,10 +183,15 @@ mod tests {
     #[test]
     fn an_address_beyond_loopback_needs_a_word_of_consent() {
         let mut settings = Settings::default();
+        settings.sidecar.listen = ([0, 0, 0, 0], 7070).into();
+        let refused = settings.validate().map_err(|e| e.to_string()).err().unwrap_or_default();
+        assert!(refused.contains("sidecar.listen") && refused.contains("open_to_network"), "{refused}");
+        settings.open_to_network = true;
+        assert!(settings.validate().is_ok());
         settings.panel.listen = ([0, 0, 0, 0], 7080).into();
         let refused = settings.validate().map_err(|e| e.to_string()).err().unwrap_or_default();
-        assert!(refused.contains("panel.listen") && refused.contains("open_to_network"), "{refused}");
-        settings.open_to_network = true;
+        assert!(refused.contains("panel.listen") && refused.contains("panel.access"), "{refused}");
+        settings.panel.access = AccessMode::Login;
         assert!(settings.validate().is_ok());
     }
 

@@ -1,6 +1,7 @@
 //! The panel and its API.
 
-use super::{AccessMode, SettingsError};
+use super::access::check_public_url;
+use super::{AccessMode, LoginSettings, OidcSettings, SettingsError};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -13,6 +14,10 @@ pub struct PanelSettings {
     /// Who may come in: "open" (everybody who reaches it, as an admin; on loopback only) or
     /// "login" (users with passwords or an identity provider, programs with tokens). Default "open".
     pub access: AccessMode,
+    /// Address under which browsers reach the panel, when a reverse proxy stands before it:
+    /// `https://ads.example`. Its host and origin are accepted, cookies are for https only when it
+    /// is one. Default none.
+    pub public_url: Option<String>,
     /// Host names (without port) accepted besides loopback names and the listen address.
     pub allowed_hosts: Vec<String>,
     /// Values of `Origin` that may send changes besides the panel's own, e.g. `https://ads.example`.
@@ -53,6 +58,10 @@ pub struct PanelSettings {
     /// Addresses of the other roles, which the status asks for theirs (cluster profile):
     /// `http://host:port` of each sidecar and consumer.
     pub roles: Vec<String>,
+    /// Sessions, and how often somebody may try to log in.
+    pub login: LoginSettings,
+    /// An identity provider.
+    pub oidc: OidcSettings,
 }
 
 impl Default for PanelSettings {
@@ -60,6 +69,7 @@ impl Default for PanelSettings {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7080)),
             access: AccessMode::Open,
+            public_url: None,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             workers: 2,
@@ -77,12 +87,18 @@ impl Default for PanelSettings {
             max_catalogue_bytes: 64 << 20,
             reconcile_query_timeout: Duration::from_secs(300),
             roles: Vec::new(),
+            login: LoginSettings::default(),
+            oidc: OidcSettings::default(),
         }
     }
 }
 
 impl PanelSettings {
     pub(super) fn validate(&self) -> Result<(), SettingsError> {
+        self.access.check(self.listen)?;
+        self.public_url.as_deref().map_or(Ok(()), check_public_url)?;
+        self.login.validate()?;
+        self.oidc.validate(self.public_url.as_deref())?;
         const SECOND: Duration = Duration::from_secs(1);
         let no_address =
             |url: &&String| url.strip_prefix("http://").is_none_or(|rest| rest.is_empty() || rest.contains(['/', ' ']));

@@ -13,4 +13,6 @@ pub mod reconcile;
 pub mod seed;
 pub mod simulate;
 pub mod status;
+pub mod token;
 pub mod topics;
+pub mod user;

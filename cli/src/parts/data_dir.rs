@@ -67,10 +67,20 @@ impl DataDir {
         self.root.join("stop-list")
     }
 
+    /// The token of this machine's own commands.
+    pub fn panel_token(&self) -> PathBuf {
+        panel_token(&self.root)
+    }
+
     /// The folder itself.
     pub fn root(&self) -> &Path {
         &self.root
     }
+}
+
+/// Where a running `penstock up` keeps its commands' token, in its data folder.
+pub fn panel_token(root: &Path) -> PathBuf {
+    root.join("panel.token")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Each file makes one part ready to be run: the caller decides where its pipelines and children
 //! live (one process on one machine, one process a role in a cluster).
 
+pub mod access;
 pub mod archive;
 pub mod data_dir;
 pub mod ledger;

@@ -8,9 +8,9 @@ use super::peers::Peers;
 use super::process::{Role, Running};
 use super::standing::Elsewhere;
 use super::{board, dead, ledger};
-use crate::parts::archive;
 use crate::parts::statistics::Server;
 use crate::parts::views::ArchiveView;
+use crate::parts::{access, archive};
 use anyhow::Context;
 use penstock::log::kafka::{FetchOptions, Fetcher, GroupsView};
 use penstock::settings::PanelSettings;
@@ -50,6 +50,7 @@ impl Panel {
         };
         let brokers = Brokers::new(&role)?;
         let listen = role.listen.unwrap_or(role.settings.panel.listen);
+        role.settings.panel.access.check(listen)?;
         role.board.waits("start", "what the panel asks is being opened");
         let starting = health::serve(listen, &role.settings.panel.allowed_hosts, shown)?;
         let address = starting.address;
@@ -140,6 +141,12 @@ async fn serve(
 /// Opens all of it; waits for what is away. `None` when the process is to stop first.
 async fn open(role: &Role) -> Option<Sources> {
     let ledger = ledger::wait(role).await?;
+    let first = board::until(&role.board, "access", &role.stop, async || {
+        access::prepare(&ledger, &role.settings.panel, None).await
+    });
+    if let Some(admin) = first.await? {
+        access::tell(&admin);
+    }
     let metrics = role.registry.with(ArchiveMetrics::register);
     let archive = board::until(&role.board, "archive", &role.stop, async || {
         archive::connect(Path::new("archive"), &role.settings.archive, metrics.clone()).await

@@ -5,6 +5,7 @@ use super::intake::Intake;
 use super::pipelines::{self, Common};
 use super::spools::Spools;
 use super::timers;
+use crate::parts::access;
 use crate::parts::archive;
 use crate::parts::data_dir::DataDir;
 use crate::parts::ledger::Books;
@@ -24,6 +25,7 @@ use penstock_consumers::balances::SpoolStateLog;
 use penstock_consumers::balances::ledger::sqlite::SqliteLedger;
 use penstock_consumers::dead::DeadLetters;
 use penstock_consumers::statistics::limits;
+use penstock_panel::access::FirstAdmin;
 use penstock_panel::{Live, Panel, PanelConfig, Running};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,6 +36,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Addresses {
     pub panel: SocketAddr,
     pub clickhouse: String,
+    /// To be told once.
+    pub first_admin: Option<FirstAdmin>,
 }
 
 /// What of it runs; a start that fails midway leaves the parts that have to be stopped.
@@ -113,6 +117,7 @@ impl Consumers {
             supervisor.add(child.stage(TIMERS)).await?;
         }
 
+        let first = access::prepare(&books.ledger, &settings.panel, Some(&dir.panel_token())).await?;
         let shutdown = CancellationToken::new();
         let panel = Panel::start(PanelConfig {
             settings: settings.panel.clone(),
@@ -142,7 +147,7 @@ impl Consumers {
             }
             tracing::error!(%error, "going on without the ClickHouse engine; statistics wait in the spool");
         }
-        Ok(Addresses { panel: address, clickhouse: clickhouse.url })
+        Ok(Addresses { panel: address, clickhouse: clickhouse.url, first_admin: first })
     }
 
     /// Stops all of it: a last flush when it had all come up, the panel, the children by their

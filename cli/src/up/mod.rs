@@ -13,13 +13,14 @@ mod timers;
 
 use crate::exit::Verdict;
 use crate::output;
+use crate::parts::access;
 use crate::parts::data_dir::DataDir;
 use crate::parts::signals::{self, Signals};
 use anyhow::Context;
 use clap::Args;
 use consumers::Consumers;
 use intake::Intake;
-use penstock::settings::Settings;
+use penstock::settings::{AccessMode, Settings};
 use penstock::telemetry::SharedRegistry;
 use penstock::time::{Clock, SystemClock};
 use spools::Spools;
@@ -96,13 +97,21 @@ async fn until_stopped(settings: Settings) -> anyhow::Result<()> {
 fn ready(dir: &DataDir, settings: &Settings, intake: &Intake, consumers: &consumers::Addresses) -> String {
     let sidecar = intake.addresses();
     let socket = sidecar.unix.as_ref().map(|p| format!(" and {}", p.display())).unwrap_or_default();
-    let who = if settings.open_to_network {
-        "Open WITHOUT LOGIN on the addresses above, as open_to_network = true asks for."
-    } else {
-        "Open without login: only programs on this machine reach these addresses."
+    let who = match (settings.panel.access, settings.open_to_network) {
+        (AccessMode::Open, false) => "Open without login: only programs on this machine reach these addresses.",
+        (AccessMode::Open, true) => {
+            "Sidecar and ClickHouse are open WITHOUT LOGIN on the addresses above, as open_to_network = true asks for; the panel is open to this machine."
+        }
+        (AccessMode::Login, false) => {
+            "The panel asks for a login; sidecar and ClickHouse are open, to programs on this machine only."
+        }
+        (AccessMode::Login, true) => {
+            "The panel asks for a login. Sidecar and ClickHouse are open WITHOUT LOGIN on the addresses above, as open_to_network = true asks for."
+        }
     };
+    let first = consumers.first_admin.as_ref().map(|a| format!("{}\n", access::first_login(a))).unwrap_or_default();
     format!(
-        "penstock is ready\n  sidecar     http://{}{socket}\n  panel       http://{}\n  ClickHouse  {} (any query, no change)\n  data        {}\n{who} Ctrl-C drains and stops.",
+        "penstock is ready\n  sidecar     http://{}{socket}\n  panel       http://{}\n  ClickHouse  {} (any query, no change)\n  data        {}\n{first}{who} Ctrl-C drains and stops.",
         sidecar.http,
         consumers.panel,
         consumers.clickhouse,

@@ -1,11 +1,10 @@
 //! Who sends a request, as handlers see it.
 
-use super::guard::Hash;
 use crate::api::problem::{Code, Problem};
 use crate::app::LOCAL;
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
-use penstock::accounts::Role;
+use penstock::accounts::{Role, SecretHash};
 use penstock::ledger::Change;
 use std::future::{Ready, ready};
 
@@ -35,8 +34,19 @@ pub struct Caller {
     pub via: Via,
     /// They may do nothing before they have changed the password.
     pub must_change_password: bool,
-    /// The hash of the session's or token's secret, to ask again whether it still holds.
-    pub(crate) credential: Option<Hash>,
+    /// What they came in with, to ask again whether it still holds.
+    pub(super) credential: Credential,
+}
+
+/// What a caller came in with, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Credential {
+    /// The panel is open.
+    Nothing,
+    /// A session.
+    Session(SecretHash),
+    /// A token's id and the hash of its secret.
+    Token(String, SecretHash),
 }
 
 impl Caller {
@@ -48,7 +58,7 @@ impl Caller {
             role: Role::Admin,
             via: Via::Open,
             must_change_password: false,
-            credential: None,
+            credential: Credential::Nothing,
         }
     }
 

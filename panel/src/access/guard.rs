@@ -15,9 +15,6 @@ use actix_web::http::{Method, header};
 use penstock::accounts::Role;
 use penstock::guard::{Guard, Refused};
 
-/// SHA-256 of a secret.
-pub type Hash = [u8; 32];
-
 /// Below these there are no pages, whatever a browser asks for.
 const NO_PAGES: [&str; 5] = ["/api", "/graphql", "/metrics", "/healthz", "/readyz"];
 
@@ -75,7 +72,7 @@ async fn allowed(access: &Access, need: Need, request: &ServiceRequest) -> Resul
     if need == Need::Metrics && on_this_machine(request) {
         return Ok(None);
     }
-    let Some(caller) = access.caller(request).await? else {
+    let Some(caller) = access.caller(request.request()).await? else {
         let may_follow = need == Need::Socket && is_websocket(request);
         return if may_follow { Ok(None) } else { Err(login_required()) };
     };
@@ -85,7 +82,7 @@ async fn allowed(access: &Access, need: Need, request: &ServiceRequest) -> Resul
         Need::Public | Need::Login => {}
     }
     if !reads(request.method()) {
-        access.check_csrf(&caller, request)?;
+        access.check_csrf(&caller, request.request())?;
     }
     Ok(Some(caller))
 }

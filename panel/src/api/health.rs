@@ -1,4 +1,4 @@
-//! Health, readiness, metrics, and the page at `/`.
+//! Health, readiness, metrics.
 
 use super::{Outcome, Shared};
 use actix_web::http::header;
@@ -33,15 +33,4 @@ pub async fn metrics<L: Ledger>(app: Shared<L>) -> impl Responder {
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8"))
         .body(app.registry.encode())
-}
-
-/// `GET /`: names the API.
-pub async fn index() -> impl Responder {
-    HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8"))
-        .insert_header((
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-        ))
-        .body(include_str!("index.html"))
 }

@@ -5,7 +5,7 @@
 //! GraphQL, the live view and the web pages will sit beside this folder and ask the same sources.
 
 mod audit;
-mod body;
+pub(crate) mod body;
 mod campaigns;
 mod catalogue;
 mod dead;
@@ -20,7 +20,9 @@ mod reconcile;
 mod status;
 pub mod types;
 
+use crate::access;
 use crate::app::App;
+use crate::web as pages;
 use actix_web::{HttpRequest, HttpResponse, web};
 use params::Params;
 use penstock::ledger::Ledger;
@@ -32,13 +34,13 @@ use types::{Answer, Page, Time};
 /// What every handler gets.
 type Shared<L> = web::Data<App<L>>;
 /// What every handler returns.
-type Outcome = Result<HttpResponse, Problem>;
+pub(crate) type Outcome = Result<HttpResponse, Problem>;
 
 /// Registers all routes. A known path with another method is 405, an unknown path 404.
 pub fn routes<L: Ledger>(config: &mut web::ServiceConfig) {
     let only = |allow: &'static str| web::to(move || async move { Err::<HttpResponse, _>(Problem::method(allow)) });
     config
-        .service(web::resource("/").get(health::index).default_service(only("GET")))
+        .service(web::resource("/").get(pages::index).default_service(only("GET")))
         .service(web::resource("/healthz").get(health::healthz).default_service(only("GET")))
         .service(web::resource("/readyz").get(health::readyz::<L>).default_service(only("GET")))
         .service(web::resource("/metrics").get(health::metrics::<L>).default_service(only("GET")))
@@ -84,9 +86,9 @@ pub fn routes<L: Ledger>(config: &mut web::ServiceConfig) {
         .service(web::resource("/api/v1/dead").get(dead::list::<L>).default_service(only("GET")))
         .service(web::resource("/api/v1/dead/{id}").get(dead::show::<L>).default_service(only("GET")))
         .service(web::resource("/api/v1/audit").get(audit::list::<L>).default_service(only("GET")))
-        .default_service(web::to(|| async {
-            Err::<HttpResponse, _>(Problem::new(Code::NotFound, "there is no such route; GET / names them"))
-        }));
+        .configure(access::routes)
+        .service(web::resource("/assets/{path:.*}").get(pages::asset).default_service(only("GET")))
+        .default_service(web::to(pages::other));
 }
 
 fn params(request: &HttpRequest) -> Result<Params, Problem> {
@@ -94,15 +96,15 @@ fn params(request: &HttpRequest) -> Result<Params, Problem> {
 }
 
 /// For routes without parameters.
-fn no_params(request: &HttpRequest) -> Result<(), Problem> {
+pub(crate) fn no_params(request: &HttpRequest) -> Result<(), Problem> {
     params(request)?.done()
 }
 
-fn json<T: Serialize>(value: &T) -> Outcome {
+pub(crate) fn json<T: Serialize>(value: &T) -> Outcome {
     Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(value))
 }
 
-fn answer<T: Serialize>(result: T, at: Micros) -> Outcome {
+pub(crate) fn answer<T: Serialize>(result: T, at: Micros) -> Outcome {
     json(&Answer { status: "ok".to_owned(), result, timestamp: Time(at) })
 }
 

@@ -159,7 +159,7 @@ fn shown(name: &str) -> Cow<'static, str> {
 
 /// An RFC 3339 time or integer milliseconds since 1970. A time that no event can have is moved
 /// to the nearest end of ClickHouse's range, which asks the same question.
-fn time(name: &'static str, value: &str) -> Result<Micros, Problem> {
+pub fn time(name: &'static str, value: &str) -> Result<Micros, Problem> {
     let micros = if let Ok(ms) = value.parse::<i64>() {
         Micros::from_millis(ms)
     } else {

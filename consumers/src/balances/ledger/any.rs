@@ -3,6 +3,8 @@
 #[cfg(feature = "cluster")]
 use super::mariadb::MariaDbLedger;
 use super::sqlite::SqliteLedger;
+use async_trait::async_trait;
+use penstock::accounts::{Accounts, AccountsError, NewToken, NewUser, SecretHash, Session, Token, User, UserChange};
 use penstock::ledger::{
     Adjustment, AdvertiserId, AdvertiserView, Applied, AuditEntry, AuditFilter, Batch, Books, Budget, CampaignFilter,
     CampaignView, Catalogue, Change, Horizons, Housekept, ImportReport, KpiRecord, Lease, Ledger, LedgerError,
@@ -191,5 +193,86 @@ impl Ledger for AnyLedger {
 
     async fn housekeep(&self, horizons: &Horizons) -> Result<Housekept, LedgerError> {
         either!(self, l => l.housekeep(horizons).await)
+    }
+}
+
+#[async_trait]
+impl Accounts for AnyLedger {
+    async fn users(&self) -> Result<Vec<User>, AccountsError> {
+        either!(self, l => l.users().await)
+    }
+
+    async fn user(&self, name: &str) -> Result<Option<(User, Option<String>)>, AccountsError> {
+        either!(self, l => l.user(name).await)
+    }
+
+    async fn user_of_subject(&self, subject: &str) -> Result<Option<User>, AccountsError> {
+        either!(self, l => l.user_of_subject(subject).await)
+    }
+
+    async fn add_first_user(&self, user: &NewUser, change: &Change) -> Result<bool, AccountsError> {
+        either!(self, l => l.add_first_user(user, change).await)
+    }
+
+    async fn add_user(&self, user: &NewUser, change: &Change) -> Result<User, AccountsError> {
+        either!(self, l => l.add_user(user, change).await)
+    }
+
+    async fn change_user(&self, name: &str, what: &UserChange, change: &Change) -> Result<User, AccountsError> {
+        either!(self, l => l.change_user(name, what, change).await)
+    }
+
+    async fn remove_user(&self, name: &str, change: &Change) -> Result<(), AccountsError> {
+        either!(self, l => l.remove_user(name, change).await)
+    }
+
+    async fn open_session(
+        &self,
+        hash: &SecretHash,
+        user: &str,
+        password_hash: Option<&str>,
+        change: &Change,
+    ) -> Result<User, AccountsError> {
+        either!(self, l => l.open_session(hash, user, password_hash, change).await)
+    }
+
+    async fn session(&self, hash: &SecretHash) -> Result<Option<Session>, AccountsError> {
+        either!(self, l => l.session(hash).await)
+    }
+
+    async fn use_session(&self, hash: &SecretHash) -> Result<(), AccountsError> {
+        either!(self, l => l.use_session(hash).await)
+    }
+
+    async fn end_session(&self, hash: &SecretHash) -> Result<(), AccountsError> {
+        either!(self, l => l.end_session(hash).await)
+    }
+
+    async fn forget_sessions(&self, opened: Micros, used: Micros) -> Result<u64, AccountsError> {
+        either!(self, l => l.forget_sessions(opened, used).await)
+    }
+
+    async fn tokens(&self) -> Result<Vec<Token>, AccountsError> {
+        either!(self, l => l.tokens().await)
+    }
+
+    async fn token(&self, id: &str) -> Result<Option<(Token, SecretHash)>, AccountsError> {
+        either!(self, l => l.token(id).await)
+    }
+
+    async fn add_token(&self, token: &NewToken, change: &Change) -> Result<Token, AccountsError> {
+        either!(self, l => l.add_token(token, change).await)
+    }
+
+    async fn remove_token(&self, id: &str, change: &Change) -> Result<(), AccountsError> {
+        either!(self, l => l.remove_token(id, change).await)
+    }
+
+    async fn use_token(&self, id: &str) -> Result<(), AccountsError> {
+        either!(self, l => l.use_token(id).await)
+    }
+
+    async fn note(&self, action: &'static str, subject: &str, change: &Change) -> Result<(), AccountsError> {
+        either!(self, l => l.note(action, subject, change).await)
     }
 }

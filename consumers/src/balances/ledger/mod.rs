@@ -4,6 +4,7 @@
 //! written (`posted`), rows that were read (`found`), and how many rows become one parameter
 //! (`rows`). The SQL and the locks are each database's own.
 
+mod access;
 mod any;
 mod checks;
 mod found;

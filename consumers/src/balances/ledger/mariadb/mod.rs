@@ -14,6 +14,7 @@
 //! list's order, and never by a scan. What still deadlocks, or meets a lost connection, begins
 //! again (`tx`).
 
+mod access;
 mod adjust;
 mod apply;
 mod catalogue;

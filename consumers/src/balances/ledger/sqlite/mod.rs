@@ -5,6 +5,7 @@
 //! still holds when it writes. Readers have connections of their own and see whole
 //! transactions only.
 
+mod access;
 mod adjust;
 mod apply;
 mod catalogue;

@@ -1,0 +1,465 @@
+//! People, sessions and tokens in SQL that SQLite and MariaDB both take.
+//!
+//! Each database's own file opens and ends the transactions; what happens inside is the same text,
+//! written once as a macro over the connection's type (the bounds that sqlx asks of a generic
+//! function would be longer than the functions). A change runs alone: SQLite has one writer, on
+//! MariaDB it holds the row `access` of `counters`. So what it has looked at still holds when it
+//! writes, and it may run again after a COMMIT without an answer: what is there already by the same
+//! call is taken for done.
+
+use penstock::accounts::{AccountsError, LoginWay, SecretHash, Session, Token, User};
+use penstock::ledger::LedgerError;
+use penstock::time::Micros;
+use serde_json::json;
+use sqlx::FromRow;
+use std::fmt::Write;
+
+/// A row of `users`.
+#[derive(FromRow)]
+pub(super) struct UserRow {
+    pub(super) name: String,
+    role: String,
+    pub(super) password_hash: Option<String>,
+    pub(super) subject: Option<String>,
+    disabled: i64,
+    must_change: i64,
+    created: i64,
+    last_login: Option<i64>,
+}
+
+impl UserRow {
+    pub(super) fn user(self) -> Result<User, AccountsError> {
+        Ok(User {
+            role: role(&self.role)?,
+            via: if self.subject.is_some() { LoginWay::Oidc } else { LoginWay::Password },
+            disabled: self.disabled != 0,
+            must_change_password: self.must_change != 0,
+            created: Micros(self.created),
+            last_login: self.last_login.map(Micros),
+            name: self.name,
+        })
+    }
+}
+
+/// A row of `sessions` with its person.
+#[derive(FromRow)]
+pub(super) struct SessionRow {
+    opened: i64,
+    last_used: i64,
+    #[sqlx(flatten)]
+    user: UserRow,
+}
+
+impl SessionRow {
+    pub(super) fn session(self) -> Result<Session, AccountsError> {
+        Ok(Session { created: Micros(self.opened), last_used: Micros(self.last_used), user: self.user.user()? })
+    }
+}
+
+/// A row of `api_tokens`.
+#[derive(FromRow)]
+pub(super) struct TokenRow {
+    pub(super) id: String,
+    name: String,
+    role: String,
+    pub(super) hash: String,
+    created_by: String,
+    created: i64,
+    expires: Option<i64>,
+    last_used: Option<i64>,
+}
+
+impl TokenRow {
+    pub(super) fn token(self) -> Result<(Token, SecretHash), AccountsError> {
+        let hash = unhex(&self.hash).ok_or_else(|| damaged("a token's hash", &self.id))?;
+        let token = Token {
+            role: role(&self.role)?,
+            id: self.id,
+            name: self.name,
+            created_by: self.created_by,
+            created: Micros(self.created),
+            expires: self.expires.map(Micros),
+            last_used: self.last_used.map(Micros),
+        };
+        Ok((token, hash))
+    }
+}
+
+fn role(name: &str) -> Result<penstock::accounts::Role, AccountsError> {
+    name.parse().map_err(|_| damaged("a role", name))
+}
+
+fn damaged(what: &str, value: &str) -> AccountsError {
+    AccountsError::Store(LedgerError::Fatal(format!("{what} in the database is `{value}`")))
+}
+
+/// As it is stored.
+pub(super) fn hex(hash: &SecretHash) -> String {
+    hash.iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn unhex(text: &str) -> Option<SecretHash> {
+    let mut hash = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (byte, at) in hash.iter_mut().zip((0..64).step_by(2)) {
+        *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
+    }
+    Some(hash)
+}
+
+/// What the audit keeps of a person.
+pub(super) fn shown_user(user: &User) -> String {
+    json!({"role": user.role, "via": user.via, "disabled": user.disabled}).to_string()
+}
+
+/// What the audit keeps of a token.
+pub(super) fn shown_token(token: &Token) -> String {
+    json!({"id": token.id, "role": token.role, "expires": token.expires.map(|t| t.to_string())}).to_string()
+}
+
+/// The audit's word for nothing before or after.
+pub(super) const NOTHING: &str = "null";
+
+pub(super) const USERS: &str =
+    "SELECT name, role, password_hash, subject, disabled, must_change, created, last_login FROM users";
+pub(super) const TOKENS: &str = "SELECT id, name, role, hash, created_by, created, expires, last_used FROM api_tokens";
+pub(super) const SESSION: &str = "SELECT s.created AS opened, s.last_used, u.name, u.role, u.password_hash, u.subject,
+        u.disabled, u.must_change, u.created, u.last_login
+     FROM sessions s JOIN users u ON u.name = s.user_name WHERE s.hash = ?";
+
+/// The functions over one type of connection: `$conn`, how its errors are sorted, and its audit.
+macro_rules! access_statements {
+    ($conn:ty, $failed:path, $audit:path) => {
+        use crate::balances::ledger::access::{
+            NOTHING, SESSION, SessionRow, TOKENS, TokenRow, USERS, UserRow, hex, shown_token, shown_user,
+        };
+        use penstock::accounts::{
+            AccountsError, MAX_SESSIONS, MAX_TOKENS, MAX_USERS, NewToken, NewUser, Proof, Role, SecretHash, Session,
+            Token, User, UserChange,
+        };
+        use penstock::ledger::Change;
+        use penstock::time::Micros;
+        use sqlx::AssertSqlSafe;
+
+        type Outcome<T> = Result<T, AccountsError>;
+
+        fn failed(error: sqlx::Error) -> AccountsError {
+            AccountsError::Store($failed(error))
+        }
+
+        async fn rows_of_users(tx: &mut $conn) -> Outcome<Vec<User>> {
+            let rows: Vec<UserRow> =
+                sqlx::query_as(AssertSqlSafe(format!("{USERS} ORDER BY name"))).fetch_all(tx).await.map_err(failed)?;
+            rows.into_iter().map(UserRow::user).collect()
+        }
+
+        async fn row_of_user(tx: &mut $conn, name: &str) -> Outcome<Option<UserRow>> {
+            sqlx::query_as(AssertSqlSafe(format!("{USERS} WHERE name = ?")))
+                .bind(name)
+                .fetch_optional(tx)
+                .await
+                .map_err(failed)
+        }
+
+        async fn row_of_subject(tx: &mut $conn, subject: &str) -> Outcome<Option<UserRow>> {
+            sqlx::query_as(AssertSqlSafe(format!("{USERS} WHERE subject = ?")))
+                .bind(subject)
+                .fetch_optional(tx)
+                .await
+                .map_err(failed)
+        }
+
+        async fn row_of_session(tx: &mut $conn, hash: &SecretHash) -> Outcome<Option<Session>> {
+            let row: Option<SessionRow> =
+                sqlx::query_as(SESSION).bind(hex(hash)).fetch_optional(tx).await.map_err(failed)?;
+            row.map(SessionRow::session).transpose()
+        }
+
+        async fn rows_of_tokens(tx: &mut $conn) -> Outcome<Vec<Token>> {
+            let rows: Vec<TokenRow> =
+                sqlx::query_as(AssertSqlSafe(format!("{TOKENS} ORDER BY name"))).fetch_all(tx).await.map_err(failed)?;
+            rows.into_iter().map(|row| Ok(row.token()?.0)).collect()
+        }
+
+        async fn row_of_token(tx: &mut $conn, column: &'static str, key: &str) -> Outcome<Option<TokenRow>> {
+            sqlx::query_as(AssertSqlSafe(format!("{TOKENS} WHERE {column} = ?")))
+                .bind(key)
+                .fetch_optional(tx)
+                .await
+                .map_err(failed)
+        }
+
+        async fn counted(tx: &mut $conn, sql: &'static str) -> Outcome<i64> {
+            sqlx::query_scalar(sql).fetch_one(tx).await.map_err(failed)
+        }
+
+        async fn existing_user(tx: &mut $conn, name: &str) -> Outcome<User> {
+            let row = row_of_user(tx, name).await?;
+            row.ok_or_else(|| AccountsError::NotFound(format!("user {name}")))?.user()
+        }
+
+        async fn written(
+            tx: &mut $conn,
+            now: Micros,
+            change: &Change,
+            action: &str,
+            subject: &str,
+            before: &str,
+            after: &str,
+        ) -> Outcome<()> {
+            crate::balances::ledger::checks::change(change)?;
+            Ok($audit(tx, now, change, action, subject, before, after).await?)
+        }
+
+        /// Adds a person, or finds that this very call has added them.
+        async fn put_user(tx: &mut $conn, now: Micros, new: &NewUser, change: &Change) -> Outcome<User> {
+            let (password, subject) = match &new.proof {
+                Proof::PasswordHash(hash) => (Some(hash.as_str()), None),
+                Proof::Subject(subject) => (None, Some(subject.as_str())),
+            };
+            if let Some(row) = row_of_user(tx, &new.name).await? {
+                // Hashes are salted: an equal one is ours.
+                let ours = row.password_hash.as_deref() == password && row.subject.as_deref() == subject;
+                return if ours { row.user() } else { Err(AccountsError::Exists(format!("user {}", new.name))) };
+            }
+            if counted(tx, "SELECT count(*) FROM users").await? >= i64::from(MAX_USERS) {
+                return Err(AccountsError::Full(format!("{MAX_USERS} users")));
+            }
+            sqlx::query(
+                "INSERT INTO users (name, role, password_hash, subject, must_change, created)
+                 VALUES (?, ?, ?, ?, ?, ?)",
+            )
+            .bind(&new.name)
+            .bind(new.role.name())
+            .bind(password)
+            .bind(subject)
+            .bind(i64::from(new.must_change_password))
+            .bind(now.0)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed)?;
+            let user = existing_user(tx, &new.name).await?;
+            let subject = format!("user {}", user.name);
+            written(tx, now, change, "user_add", &subject, NOTHING, &shown_user(&user)).await?;
+            Ok(user)
+        }
+
+        /// Adds the first person, unless there is one.
+        async fn put_first_user(tx: &mut $conn, now: Micros, new: &NewUser, change: &Change) -> Outcome<bool> {
+            if counted(tx, "SELECT count(*) FROM users").await? > 0 {
+                return Ok(false);
+            }
+            put_user(tx, now, new, change).await.map(|_| true)
+        }
+
+        /// Refuses to take an admin away when no other one could let people in.
+        async fn keep_an_admin(tx: &mut $conn, user: &User) -> Outcome<()> {
+            if user.role != Role::Admin || user.disabled {
+                return Ok(());
+            }
+            let admins = counted(tx, "SELECT count(*) FROM users WHERE role = 'admin' AND disabled = 0").await?;
+            if admins <= 1 { Err(AccountsError::LastAdmin(user.name.clone())) } else { Ok(()) }
+        }
+
+        async fn alter_user(
+            tx: &mut $conn,
+            now: Micros,
+            name: &str,
+            what: &UserChange,
+            change: &Change,
+        ) -> Outcome<User> {
+            let Some(row) = row_of_user(tx, name).await? else {
+                return Err(AccountsError::NotFound(format!("user {name}")));
+            };
+            let (had, local) = (row.password_hash.clone(), row.subject.is_none());
+            let before = row.user()?;
+            if what.password.is_some() && !local {
+                return Err(AccountsError::NoPassword(name.to_owned()));
+            }
+            let role = what.role.unwrap_or(before.role);
+            let disabled = what.disabled.unwrap_or(before.disabled);
+            let (hash, must_change) = match &what.password {
+                Some((hash, must_change)) => (Some(hash.clone()), *must_change),
+                None => (had.clone(), before.must_change_password),
+            };
+            if (role, disabled, must_change) == (before.role, before.disabled, before.must_change_password)
+                && hash == had
+            {
+                return Ok(before);
+            }
+            if role != Role::Admin || disabled {
+                keep_an_admin(tx, &before).await?;
+            }
+            sqlx::query("UPDATE users SET role = ?, password_hash = ?, disabled = ?, must_change = ? WHERE name = ?")
+                .bind(role.name())
+                .bind(&hash)
+                .bind(i64::from(disabled))
+                .bind(i64::from(must_change))
+                .bind(name)
+                .execute(&mut *tx)
+                .await
+                .map_err(failed)?;
+            if disabled || hash != had {
+                sqlx::query("DELETE FROM sessions WHERE user_name = ?")
+                    .bind(name)
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(failed)?;
+            }
+            let after = existing_user(tx, name).await?;
+            let action = match (hash != had, disabled != before.disabled) {
+                (_, true) => {
+                    if disabled {
+                        "user_disable"
+                    } else {
+                        "user_enable"
+                    }
+                }
+                (true, false) => "user_password",
+                (false, false) => "user_role",
+            };
+            let (was, is) = (shown_user(&before), shown_user(&after));
+            written(tx, now, change, action, &format!("user {name}"), &was, &is).await?;
+            Ok(after)
+        }
+
+        async fn drop_user(tx: &mut $conn, now: Micros, name: &str, change: &Change) -> Outcome<()> {
+            let before = existing_user(tx, name).await?;
+            keep_an_admin(tx, &before).await?;
+            // The sessions go with the person (ON DELETE CASCADE).
+            sqlx::query("DELETE FROM users WHERE name = ?").bind(name).execute(&mut *tx).await.map_err(failed)?;
+            let was = shown_user(&before);
+            written(tx, now, change, "user_remove", &format!("user {name}"), &was, NOTHING).await
+        }
+
+        async fn put_session(
+            tx: &mut $conn,
+            now: Micros,
+            hash: &SecretHash,
+            name: &str,
+            password_hash: Option<&str>,
+            change: &Change,
+        ) -> Outcome<User> {
+            let row = row_of_user(tx, name).await?;
+            let row = row.filter(|row| password_hash.is_none() || row.password_hash.as_deref() == password_hash);
+            let user = row.ok_or_else(|| AccountsError::NotFound(format!("user {name}")))?.user()?;
+            if user.disabled {
+                return Err(AccountsError::Disabled(name.to_owned()));
+            }
+            if row_of_session(tx, hash).await?.is_some() {
+                return Ok(user);
+            }
+            let oldest: Vec<String> =
+                sqlx::query_scalar("SELECT hash FROM sessions WHERE user_name = ? ORDER BY last_used DESC, hash")
+                    .bind(name)
+                    .fetch_all(&mut *tx)
+                    .await
+                    .map_err(failed)?;
+            for one in oldest.iter().skip(MAX_SESSIONS as usize - 1) {
+                sqlx::query("DELETE FROM sessions WHERE hash = ?").bind(one).execute(&mut *tx).await.map_err(failed)?;
+            }
+            sqlx::query("INSERT INTO sessions (hash, user_name, created, last_used) VALUES (?, ?, ?, ?)")
+                .bind(hex(hash))
+                .bind(name)
+                .bind(now.0)
+                .bind(now.0)
+                .execute(&mut *tx)
+                .await
+                .map_err(failed)?;
+            sqlx::query("UPDATE users SET last_login = ? WHERE name = ?")
+                .bind(now.0)
+                .bind(name)
+                .execute(&mut *tx)
+                .await
+                .map_err(failed)?;
+            written(tx, now, change, "login", &format!("user {name}"), NOTHING, NOTHING).await?;
+            Ok(User { last_login: Some(now), ..user })
+        }
+
+        async fn touch_session(tx: &mut $conn, now: Micros, hash: &SecretHash) -> Outcome<()> {
+            sqlx::query("UPDATE sessions SET last_used = ? WHERE hash = ? AND last_used < ?")
+                .bind(now.0)
+                .bind(hex(hash))
+                .bind(now.0)
+                .execute(tx)
+                .await
+                .map_err(failed)?;
+            Ok(())
+        }
+
+        async fn drop_session(tx: &mut $conn, hash: &SecretHash) -> Outcome<()> {
+            sqlx::query("DELETE FROM sessions WHERE hash = ?").bind(hex(hash)).execute(tx).await.map_err(failed)?;
+            Ok(())
+        }
+
+        async fn drop_old_sessions(tx: &mut $conn, opened: Micros, used: Micros) -> Outcome<u64> {
+            let done = sqlx::query("DELETE FROM sessions WHERE created < ? OR last_used < ?")
+                .bind(opened.0)
+                .bind(used.0)
+                .execute(tx)
+                .await
+                .map_err(failed)?;
+            Ok(done.rows_affected())
+        }
+
+        async fn put_token(tx: &mut $conn, now: Micros, new: &NewToken, change: &Change) -> Outcome<Token> {
+            if let Some(row) = row_of_token(tx, "name", &new.name).await? {
+                if row.id == new.id && row.hash == hex(&new.hash) {
+                    return Ok(row.token()?.0);
+                }
+                if !new.replaces {
+                    return Err(AccountsError::Exists(format!("token {}", new.name)));
+                }
+                let id = row.id;
+                sqlx::query("DELETE FROM api_tokens WHERE id = ?").bind(id).execute(&mut *tx).await.map_err(failed)?;
+            }
+            if counted(tx, "SELECT count(*) FROM api_tokens").await? >= i64::from(MAX_TOKENS) {
+                return Err(AccountsError::Full(format!("{MAX_TOKENS} tokens")));
+            }
+            sqlx::query(
+                "INSERT INTO api_tokens (id, name, role, hash, created_by, created, expires)
+                 VALUES (?, ?, ?, ?, ?, ?, ?)",
+            )
+            .bind(&new.id)
+            .bind(&new.name)
+            .bind(new.role.name())
+            .bind(hex(&new.hash))
+            .bind(&change.who)
+            .bind(now.0)
+            .bind(new.expires.map(|t| t.0))
+            .execute(&mut *tx)
+            .await
+            .map_err(failed)?;
+            let row = row_of_token(tx, "id", &new.id).await?;
+            let (token, _) = row.ok_or_else(|| AccountsError::NotFound(format!("token {}", new.id)))?.token()?;
+            let subject = format!("token {}", new.name);
+            written(tx, now, change, "token_add", &subject, NOTHING, &shown_token(&token)).await?;
+            Ok(token)
+        }
+
+        async fn drop_token(tx: &mut $conn, now: Micros, id: &str, change: &Change) -> Outcome<()> {
+            let row = row_of_token(tx, "id", id).await?;
+            let (token, _) = row.ok_or_else(|| AccountsError::NotFound(format!("token {id}")))?.token()?;
+            sqlx::query("DELETE FROM api_tokens WHERE id = ?").bind(id).execute(&mut *tx).await.map_err(failed)?;
+            let subject = format!("token {}", token.name);
+            written(tx, now, change, "token_remove", &subject, &shown_token(&token), NOTHING).await
+        }
+
+        async fn touch_token(tx: &mut $conn, now: Micros, id: &str) -> Outcome<()> {
+            sqlx::query("UPDATE api_tokens SET last_used = ? WHERE id = ?")
+                .bind(now.0)
+                .bind(id)
+                .execute(tx)
+                .await
+                .map_err(failed)?;
+            Ok(())
+        }
+    };
+}
+pub(super) use access_statements;
