@@ -5,7 +5,6 @@ import { api } from './client.ts';
 import { useLiveState } from './live.ts';
 import type {
   Adjustment,
-  Answer,
   AuditEntry,
   Campaign,
   LedgerRow,
@@ -30,7 +29,7 @@ async function allCampaigns(signal: AbortSignal): Promise<{ campaigns: Campaign[
   const campaigns: Campaign[] = [];
   let cursor: string | null = null;
   for (let page = 0; page < MOST_PAGES; page += 1) {
-    const answer: Page<Campaign> = await api.get('/api/v1/campaigns', { limit: PAGE, cursor }, signal);
+    const answer: Page<Campaign> = await api.page('/api/v1/campaigns', { limit: PAGE, cursor }, signal);
     campaigns.push(...answer.result);
     cursor = answer.next_cursor;
     if (cursor === null) return { campaigns, complete: true };
@@ -52,8 +51,7 @@ export function useCampaign(id: number) {
   const live = useLiveState() === 'live';
   return useQuery({
     queryKey: campaignKey(id),
-    queryFn: async ({ signal }) =>
-      (await api.get<Answer<Campaign>>(`/api/v1/campaigns/${id}`, {}, signal)).result,
+    queryFn: async ({ signal }) => await api.get<Campaign>(`/api/v1/campaigns/${id}`, {}, signal),
     refetchInterval: live ? POLL_LIVE_MS : POLL_ONE_MS,
   });
 }
@@ -64,7 +62,7 @@ export function useTimeseries(id: number, span: Span | null, step: Step) {
     queryFn: async ({ signal }) => {
       const params = { start_time: iso(span?.start ?? 0), end_time: iso(span?.end ?? 0), step: step.name };
       const path = `/api/v1/campaigns/${id}/timeseries`;
-      return (await api.get<Answer<TimeseriesPoint[]>>(path, params, signal)).result;
+      return api.get<TimeseriesPoint[]>(path, params, signal);
     },
     enabled: span !== null,
     placeholderData: (before) => before,
@@ -75,7 +73,7 @@ export function useTimeseries(id: number, span: Span | null, step: Step) {
 function usePages<R>(kind: string, path: string, params: Record<string, string>, cursor: string | null) {
   return useQuery({
     queryKey: [kind, path, params, cursor],
-    queryFn: ({ signal }) => api.get<Page<R>>(path, { ...params, cursor, limit: 50 }, signal),
+    queryFn: ({ signal }) => api.page<R>(path, { ...params, cursor, limit: 50 }, signal),
     placeholderData: (before) => before,
   });
 }
@@ -105,11 +103,11 @@ export type CampaignChange =
 async function send(change: CampaignChange): Promise<Campaign> {
   const path = `/api/v1/campaigns/${change.id}/${change.kind}`;
   if (change.kind !== 'budget') {
-    return (await api.post<Answer<Campaign>>(path, { reason: change.reason })).result;
+    return api.post<Campaign>(path, { reason: change.reason });
   }
   const { total_budget_micros, daily_budget_micros, reason } = change;
   const body = { total_budget_micros, daily_budget_micros, ...(reason === '' ? {} : { reason }) };
-  return (await api.put<Answer<Campaign>>(path, body)).result;
+  return api.put<Campaign>(path, body);
 }
 
 /** Stop, resume or a new budget; the answer is shown at once, everything derived is asked again. */

@@ -2,7 +2,7 @@
  * The one place that talks HTTP: envelopes, problems (RFC 9457), the CSRF token, and whether the panel answers.
  */
 
-import type { ProblemBody } from './types.ts';
+import type { Page, ProblemBody } from './types.ts';
 
 /** An error answer of the API, in its own words. */
 export class Problem extends Error {
@@ -120,12 +120,22 @@ async function request<T>(method: string, path: string, body?: unknown, signal?:
   return (await response.json()) as T;
 }
 
+/** What an answer is about: the `result` of an envelope, or the body of the routes that answer without one. */
+function result<T>(body: unknown): T {
+  const enveloped = typeof body === 'object' && body !== null && 'result' in body && 'timestamp' in body;
+  return (enveloped ? body.result : body) as T;
+}
+
 export const api = {
-  get: <T>(path: string, params: Query = {}, signal?: AbortSignal) =>
-    request<T>('GET', path + query(params), undefined, signal),
-  post: <T>(path: string, body: unknown = {}) => request<T>('POST', path, body),
-  put: <T>(path: string, body: unknown) => request<T>('PUT', path, body),
-  delete: <T>(path: string) => request<T>('DELETE', path),
+  /** The result alone. */
+  get: async <T>(path: string, params: Query = {}, signal?: AbortSignal) =>
+    result<T>(await request('GET', path + query(params), undefined, signal)),
+  /** The result with its cursor and time. */
+  page: <T>(path: string, params: Query = {}, signal?: AbortSignal) =>
+    request<Page<T>>('GET', path + query(params), undefined, signal),
+  post: async <T>(path: string, body: unknown = {}) => result<T>(await request('POST', path, body)),
+  put: async <T>(path: string, body: unknown) => result<T>(await request('PUT', path, body)),
+  delete: async <T>(path: string) => result<T>(await request('DELETE', path)),
 };
 
 /** The sentence to show for an error of any kind. */

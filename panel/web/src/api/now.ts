@@ -3,7 +3,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { api } from './client.ts';
 import { useLiveState } from './live.ts';
-import type { Answer, Now } from './types.ts';
+import type { Now } from './types.ts';
 
 export const NOW_KEY = ['now'];
 const POLL_MS = 1000;
@@ -14,7 +14,7 @@ export function useNowData() {
   const live = useLiveState() === 'live';
   return useQuery({
     queryKey: NOW_KEY,
-    queryFn: async ({ signal }) => (await api.get<Answer<Now>>('/api/v1/now', {}, signal)).result,
+    queryFn: ({ signal }) => api.get<Now>('/api/v1/now', {}, signal),
     refetchInterval: live ? POLL_LIVE_MS : POLL_MS,
     retry: false,
   });

@@ -4,7 +4,7 @@ import { useMutation } from '@tanstack/react-query';
 import { LogOut, Settings2 } from 'lucide-react';
 import { Link } from 'wouter';
 import { api, errorWords } from '../api/client.ts';
-import type { Answer, Session } from '../api/types.ts';
+import type { Session } from '../api/types.ts';
 import { zoneName } from '../lib/time.ts';
 import { Button } from '../ui/Button.tsx';
 import { Popover } from '../ui/Popover.tsx';
@@ -24,7 +24,7 @@ export function Viewer() {
   const leave = useMutation({
     mutationFn: async () => {
       await api.delete('/api/v1/session');
-      return (await api.get<Answer<Session>>('/api/v1/session')).result;
+      return api.get<Session>('/api/v1/session');
     },
     onSuccess: take,
     onError: (error) => say(errorWords(error), 'bad'),

@@ -4,7 +4,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { createContext, useContext, useEffect, type ReactNode } from 'react';
 import { api, setCsrf, setOnLoginRequired } from '../api/client.ts';
 import { resetLive } from '../api/live.ts';
-import type { Answer, Role, Session } from '../api/types.ts';
+import type { Role, Session } from '../api/types.ts';
 
 export const SESSION_KEY = ['session'];
 const RANK: Record<Role, number> = { viewer: 0, operator: 1, admin: 2 };
@@ -16,7 +16,7 @@ export function useSessionQuery() {
   const result = useQuery({
     queryKey: SESSION_KEY,
     queryFn: async ({ signal }) => {
-      const session = (await api.get<Answer<Session>>('/api/v1/session', {}, signal)).result;
+      const session = await api.get<Session>('/api/v1/session', {}, signal);
       // Before any page of this session can send a change.
       setCsrf(session.csrf);
       return session;

@@ -69,7 +69,7 @@ export function chartOptions(
     width,
     height,
     legend: { show: false },
-    padding: [10, 8, 0, 0],
+    padding: [10, 18, 0, 0],
     tzDate:
       look.zone === 'utc'
         ? (ts) => uPlot.tzDate(new Date(ts * 1000), 'Etc/UTC')
@@ -95,7 +95,7 @@ export function chartOptions(
         grid: { show: false },
         ticks: { stroke: token('--line-strong'), width: 1, size: 4 },
         gap: 4,
-        size: 36,
+        size: 32,
         space: 70,
         values: tickWords(look.zone),
       },

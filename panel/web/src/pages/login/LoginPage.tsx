@@ -3,7 +3,7 @@
 import { useMutation } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, errorWords } from '../../api/client.ts';
-import type { Answer, Session } from '../../api/types.ts';
+import type { Session } from '../../api/types.ts';
 import { useTakeSession } from '../../app/session.tsx';
 import { Button } from '../../ui/Button.tsx';
 import { TextField } from '../../ui/Field.tsx';
@@ -15,7 +15,7 @@ export function LoginPage({ session }: { session: Session }) {
   const [password, setPassword] = useState('');
   const take = useTakeSession();
   const login = useMutation({
-    mutationFn: async () => (await api.post<Answer<Session>>('/api/v1/session', { name, password })).result,
+    mutationFn: () => api.post<Session>('/api/v1/session', { name, password }),
     onSuccess: take,
     onSettled: () => setPassword(''),
   });
