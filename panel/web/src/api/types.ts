@@ -311,7 +311,8 @@ export interface Quality {
   unattributed: { log: string; type: EventType; events: number; nanos: Amount }[];
   late: { bucket: string; events: number }[];
   future_events: number;
-  delivered_twice: number;
+  /** Null when counting it would cost too much. */
+  delivered_twice: number | null;
 }
 
 export interface DeadLetter {

@@ -13,6 +13,7 @@ it('ratios get the digits they need, and a dash when nothing was divided', () =>
   expect(formatRatio(0.5)).toBe('50.0%');
   expect(formatRatio(0.00123)).toBe('0.12%');
   expect(formatRatio(0.000987)).toBe('0.099%');
+  expect(formatRatio(0.000001)).toBe('<0.001%');
   expect(formatRatio(0)).toBe('0.0%');
   expect(formatRatio(null)).toBe('–');
   expect(formatRatio(Infinity)).toBe('–');

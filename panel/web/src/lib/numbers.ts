@@ -24,6 +24,7 @@ export function formatRatio(ratio: number | null | undefined): string {
   if (ratio === null || ratio === undefined || !Number.isFinite(ratio)) return '–';
   const percent = ratio * 100;
   const size = Math.abs(percent);
+  if (size > 0 && size < 0.001) return `${percent < 0 ? '-' : ''}<0.001%`;
   const digits = size === 0 || size >= 10 ? 1 : size >= 0.1 ? 2 : 3;
   return `${percent.toFixed(digits)}%`;
 }

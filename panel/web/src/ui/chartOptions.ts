@@ -95,7 +95,7 @@ export function chartOptions(
         grid: { show: false },
         ticks: { stroke: token('--line-strong'), width: 1, size: 4 },
         gap: 4,
-        size: 32,
+        size: 38,
         space: 70,
         values: tickWords(look.zone),
       },
