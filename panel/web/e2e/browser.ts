@@ -24,6 +24,8 @@ export interface Look {
   width?: number;
   height?: number;
   theme?: 'light' | 'dark';
+  /** An IANA time zone. */
+  zone?: string;
 }
 
 /** A browser with a profile of its own, gone when it is closed. */
@@ -31,6 +33,7 @@ export async function openBrowser({
   width = 1440,
   height = 900,
   theme = 'light',
+  zone,
 }: Look = {}): Promise<Browser> {
   const profile = mkdtempSync(join(tmpdir(), 'penstock-chromium-'));
   const context = await chromium.launchPersistentContext(profile, {
@@ -39,6 +42,7 @@ export async function openBrowser({
     args: FLAGS,
     viewport: { width, height },
     colorScheme: theme,
+    timezoneId: zone,
     acceptDownloads: true,
   });
   return {

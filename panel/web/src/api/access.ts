@@ -27,7 +27,9 @@ function useChange<V, R>(key: string[], run: (variables: V) => Promise<R>) {
 }
 
 export const useAddUser = () =>
-  useChange(USERS, (user: { name: string; role: Role; password: string }) => api.post('/api/v1/users', user));
+  useChange(USERS, (user: { name: string; role: Role; password: string }) =>
+    api.post('/api/v1/users', { ...user, must_change_password: true }),
+  );
 
 export interface UserChange {
   name: string;
@@ -38,7 +40,10 @@ export interface UserChange {
 
 export const useChangeUser = () =>
   useChange(USERS, ({ name, ...change }: UserChange) =>
-    api.put(`/api/v1/users/${encodeURIComponent(name)}`, change),
+    api.put(`/api/v1/users/${encodeURIComponent(name)}`, {
+      ...change,
+      ...(change.password === undefined ? {} : { must_change_password: true }),
+    }),
   );
 
 export const useRemoveUser = () =>

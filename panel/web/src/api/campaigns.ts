@@ -2,11 +2,12 @@
 
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { api } from './client.ts';
-import { useLiveState } from './live.ts';
+import { useSubscription } from './live.ts';
 import type {
   Adjustment,
   AuditEntry,
   Campaign,
+  Kpis,
   LedgerRow,
   Page,
   StopChange,
@@ -23,7 +24,7 @@ const PAGE = 1000;
 const MOST_PAGES = 20;
 const POLL_LIST_MS = 5000;
 const POLL_ONE_MS = 1000;
-const POLL_LIVE_MS = 15_000;
+const POLL_LIVE_MS = 5000;
 
 async function allCampaigns(signal: AbortSignal): Promise<{ campaigns: Campaign[]; complete: boolean }> {
   const campaigns: Campaign[] = [];
@@ -37,22 +38,83 @@ async function allCampaigns(signal: AbortSignal): Promise<{ campaigns: Campaign[
   return { campaigns, complete: false };
 }
 
-/** Every campaign; the page sorts and filters them without asking again. */
+const STOPS = `subscription Stops { stops { campaignId serving reasons } }`;
+
+interface StopsTold {
+  stops: { campaignId: number; serving: boolean; reasons: string[] };
+}
+
+const KPIS = `subscription Kpis($ids: [Int!]!) {
+  campaignKpis(ids: $ids) {
+    campaignId spentNanos spentTodayNanos serving reasons kpis { visits impressions clicks conversions }
+  }
+}`;
+
+interface KpisTold {
+  campaignKpis: {
+    campaignId: number;
+    spentNanos: string;
+    spentTodayNanos: string;
+    serving: boolean;
+    reasons: string[];
+    kpis: Kpis;
+  };
+}
+
+function withState<C extends Pick<Campaign, 'reasons'>>(campaign: C, serving: boolean, reasons: string[]): C {
+  return { ...campaign, status: serving ? 'serving' : 'stopped', reasons, reason: reasons[0] ?? null };
+}
+
+interface CampaignList {
+  campaigns: Campaign[];
+  complete: boolean;
+}
+
+/** Every campaign; the page sorts and filters them without asking again. Stops show up at once. */
 export function useCampaigns() {
-  const live = useLiveState() === 'live';
+  const client = useQueryClient();
+  useSubscription<StopsTold>(STOPS, {}, ({ stops }) => {
+    client.setQueryData<CampaignList>(
+      CAMPAIGNS_KEY,
+      (old) =>
+        old && {
+          ...old,
+          campaigns: old.campaigns.map((c) =>
+            c.campaign_id === stops.campaignId ? withState(c, stops.serving, stops.reasons) : c,
+          ),
+        },
+    );
+  });
   return useQuery({
     queryKey: CAMPAIGNS_KEY,
     queryFn: ({ signal }) => allCampaigns(signal),
-    refetchInterval: live ? POLL_LIVE_MS : POLL_LIST_MS,
+    refetchInterval: POLL_LIST_MS,
   });
 }
 
+/** One campaign, kept current by the subscription; asked again for what that does not carry. */
 export function useCampaign(id: number) {
-  const live = useLiveState() === 'live';
+  const client = useQueryClient();
+  const flows = useSubscription<KpisTold>(KPIS, { ids: [id] }, ({ campaignKpis: told }) => {
+    const before = client.getQueryData<Campaign>(campaignKey(id));
+    client.setQueryData<Campaign>(
+      campaignKey(id),
+      (old) =>
+        old && {
+          ...withState(old, told.serving, told.reasons),
+          spent_nanos: told.spentNanos,
+          spent_today_nanos: told.spentTodayNanos,
+          kpis: told.kpis,
+        },
+    );
+    if (before && before.reasons.join() !== told.reasons.join()) {
+      for (const key of [campaignKey(id), ['stops']]) void client.invalidateQueries({ queryKey: key });
+    }
+  });
   return useQuery({
     queryKey: campaignKey(id),
-    queryFn: async ({ signal }) => await api.get<Campaign>(`/api/v1/campaigns/${id}`, {}, signal),
-    refetchInterval: live ? POLL_LIVE_MS : POLL_ONE_MS,
+    queryFn: ({ signal }) => api.get<Campaign>(`/api/v1/campaigns/${id}`, {}, signal),
+    refetchInterval: flows ? POLL_LIVE_MS : POLL_ONE_MS,
   });
 }
 
@@ -117,7 +179,7 @@ export function useChangeCampaign() {
     mutationFn: send,
     onSuccess: (campaign) => {
       client.setQueryData<Campaign>(campaignKey(campaign.campaign_id), (old) => ({ ...old, ...campaign }));
-      client.setQueryData<{ campaigns: Campaign[]; complete: boolean }>(
+      client.setQueryData<CampaignList>(
         CAMPAIGNS_KEY,
         (old) =>
           old && {

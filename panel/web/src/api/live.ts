@@ -4,7 +4,7 @@
  */
 
 import { createClient, type Client } from 'graphql-ws';
-import { useEffect, useRef, useSyncExternalStore } from 'react';
+import { useEffect, useRef, useState, useSyncExternalStore } from 'react';
 
 export type LiveState = 'idle' | 'connecting' | 'live' | 'lost';
 
@@ -59,30 +59,33 @@ export function useLiveState(): LiveState {
 
 /**
  * Takes in what the subscription sends for as long as the component shows. `variables` are compared by value;
- * null switches it off.
+ * null switches it off. Answers whether it flows: connected and not refused; else the page has to poll.
  */
 export function useSubscription<T>(
   document: string,
   variables: Record<string, unknown> | null,
   onData: (data: T) => void,
-): void {
+): boolean {
   const take = useRef(onData);
   useEffect(() => {
     take.current = onData;
   });
+  const connected = useLiveState() === 'live';
   const key = variables === null ? null : JSON.stringify(variables);
+  const [refused, setRefused] = useState<string | null>(null);
   useEffect(() => {
     if (key === null) return undefined;
     return socket().subscribe<T>(
       { query: document, variables: JSON.parse(key) as Record<string, unknown> },
       {
         next: (message) => {
+          if (message.errors) setRefused(key);
           if (message.data) take.current(message.data);
         },
-        // A refused subscription stays off; the page goes on by polling.
-        error: () => undefined,
+        error: () => setRefused(key),
         complete: () => undefined,
       },
     );
   }, [document, key]);
+  return connected && key !== null && refused !== key;
 }
