@@ -1,7 +1,7 @@
 /** Campaigns: the list, one of them, and what can be changed. */
 
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { api } from './client.ts';
+import { api, Problem } from './client.ts';
 import { useSubscription } from './live.ts';
 import type {
   Adjustment,
@@ -23,14 +23,26 @@ const PAGE = 1000;
 /** Some hundred thousand campaigns would be a list that no browser should hold. */
 const MOST_PAGES = 20;
 const POLL_LIST_MS = 5000;
+const POLL_LIST_LIVE_MS = 10_000;
+const NAMES_MS = 60_000;
 const POLL_ONE_MS = 1000;
 const POLL_LIVE_MS = 5000;
+
+async function campaignPage(cursor: string | null, signal: AbortSignal): Promise<Page<Campaign>> {
+  try {
+    return await api.page<Campaign>('/api/v1/campaigns', { limit: PAGE, cursor }, signal);
+  } catch (error) {
+    // A panel may allow shorter pages only (panel.max_limit): then its own default.
+    if (!(error instanceof Problem && error.field === 'limit')) throw error;
+    return api.page<Campaign>('/api/v1/campaigns', { cursor }, signal);
+  }
+}
 
 async function allCampaigns(signal: AbortSignal): Promise<{ campaigns: Campaign[]; complete: boolean }> {
   const campaigns: Campaign[] = [];
   let cursor: string | null = null;
   for (let page = 0; page < MOST_PAGES; page += 1) {
-    const answer: Page<Campaign> = await api.page('/api/v1/campaigns', { limit: PAGE, cursor }, signal);
+    const answer = await campaignPage(cursor, signal);
     campaigns.push(...answer.result);
     cursor = answer.next_cursor;
     if (cursor === null) return { campaigns, complete: true };
@@ -73,7 +85,7 @@ interface CampaignList {
 /** Every campaign; the page sorts and filters them without asking again. Stops show up at once. */
 export function useCampaigns() {
   const client = useQueryClient();
-  useSubscription<StopsTold>(STOPS, {}, ({ stops }) => {
+  const flows = useSubscription<StopsTold>(STOPS, {}, ({ stops }) => {
     client.setQueryData<CampaignList>(
       CAMPAIGNS_KEY,
       (old) =>
@@ -88,7 +100,16 @@ export function useCampaigns() {
   return useQuery({
     queryKey: CAMPAIGNS_KEY,
     queryFn: ({ signal }) => allCampaigns(signal),
-    refetchInterval: POLL_LIST_MS,
+    refetchInterval: flows ? POLL_LIST_LIVE_MS : POLL_LIST_MS,
+  });
+}
+
+/** The same list where only names and currencies are wanted. */
+export function useCampaignNames() {
+  return useQuery({
+    queryKey: CAMPAIGNS_KEY,
+    queryFn: ({ signal }) => allCampaigns(signal),
+    staleTime: NAMES_MS,
   });
 }
 

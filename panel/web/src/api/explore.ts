@@ -2,7 +2,7 @@
 
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { api, query, type Query } from './client.ts';
-import { useCampaigns } from './campaigns.ts';
+import { useCampaignNames } from './campaigns.ts';
 import type { AbResult, DimensionValue, Explored, Funnel, Retention, UsersOverTime } from './types.ts';
 
 function useAsked<T>(path: string, params: Query, enabled = true) {
@@ -34,7 +34,7 @@ export function useCatalogueWords(): {
   currency: string | undefined;
   mixed: boolean;
 } {
-  const campaigns = useCampaigns().data?.campaigns ?? [];
+  const campaigns = useCampaignNames().data?.campaigns ?? [];
   const currencies = new Set(campaigns.map((c) => c.currency));
   return {
     names: new Map(campaigns.map((c) => [String(c.campaign_id), c.name])),

@@ -29,7 +29,7 @@ function Changes({ entry }: { entry: AuditEntry }) {
 }
 
 const COLUMNS: readonly TableColumn<AuditEntry>[] = [
-  { key: 'time', head: 'Time', shrink: true, cell: (e) => <Time at={e.time} /> },
+  { key: 'time', head: 'Time', shrink: true, cell: (e) => <Time at={e.time} style="minute" /> },
   { key: 'who', head: 'Who', rowHead: true, cell: (e) => e.who },
   { key: 'action', head: 'Did', cell: (e) => actionWords(e.action) },
   { key: 'subject', head: 'What', cell: (e) => <Subject subject={e.subject} /> },

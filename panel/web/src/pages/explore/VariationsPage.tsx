@@ -1,6 +1,6 @@
 /** Variations against each other, with intervals and a test: which one is better, and is it chance. */
 
-import { useCampaigns } from '../../api/campaigns.ts';
+import { useCampaignNames } from '../../api/campaigns.ts';
 import { useAb } from '../../api/explore.ts';
 import type { AbComparison, AbResult, AbVariation } from '../../api/types.ts';
 import { formatCount, formatRatio } from '../../lib/numbers.ts';
@@ -22,7 +22,7 @@ const METRICS = [
 
 export default function VariationsPage() {
   const view = useView();
-  const campaigns = useCampaigns().data?.campaigns ?? [];
+  const campaigns = useCampaignNames().data?.campaigns ?? [];
   const metric = METRICS.find((m) => m.value === view.params.get('metric'))?.value ?? 'clicks_per_impression';
   const campaign = view.params.get('campaign_id') ?? String(campaigns[0]?.campaign_id ?? '');
   const query = useAb(
