@@ -6,6 +6,7 @@ import { Problem } from '../../api/client.ts';
 import { useMay } from '../../app/session.tsx';
 import { Page } from '../../ui/Page.tsx';
 import { Empty, Failed, Skeleton } from '../../ui/States.tsx';
+import { Acting } from '../campaigns/Acting.tsx';
 import { CampaignActions } from '../campaigns/CampaignActions.tsx';
 import { StatusBadge } from '../campaigns/StatusBadge.tsx';
 import { BudgetsCard } from './BudgetsCard.tsx';
@@ -48,7 +49,11 @@ export default function CampaignPage({ id }: { id: string }) {
           {!may && ' · stopping and budgets need the role operator'}
         </>
       }
-      actions={<CampaignActions campaign={campaign} />}
+      actions={
+        <Acting>
+          <CampaignActions campaign={campaign} />
+        </Acting>
+      }
     >
       <LiveFigures campaign={campaign} />
       <RangeCard campaign={campaign} />

@@ -1,62 +1,34 @@
-/** Stop or resume, and the budget, for those who may; opened from a list's row or the campaign's page. */
+/** Stop or resume, and the budget, for those who may; in a list's row or at the head of the campaign's page. */
 
 import { CircleStop, Play, WalletMinimal } from 'lucide-react';
-import { useState } from 'react';
+import type { ReactNode } from 'react';
 import type { Campaign } from '../../api/types.ts';
 import { useMay } from '../../app/session.tsx';
 import { Button } from '../../ui/Button.tsx';
-import { BudgetDialog } from './BudgetDialog.tsx';
-import { StopDialog } from './StopDialog.tsx';
+import { useAct } from './Acting.tsx';
 
-export function CampaignActions({ campaign, compact }: { campaign: Campaign; compact?: boolean }) {
+export function CampaignActions({ campaign, compact = false }: { campaign: Campaign; compact?: boolean }) {
   const may = useMay('operator');
-  const [open, setOpen] = useState<'stop' | 'resume' | 'budget' | null>(null);
-  const close = () => setOpen(null);
+  const act = useAct();
   if (!may) return null;
-  const byHand = campaign.reasons.includes('operator');
-  const name = compact ? ` ${campaign.name}` : '';
+  const button = (kind: 'stop' | 'resume' | 'budget', word: string, title: string, icon: ReactNode) => (
+    <Button
+      small={compact}
+      look={compact ? 'ghost' : kind === 'resume' ? 'primary' : 'secondary'}
+      icon={icon}
+      aria-label={compact ? `${title} ${campaign.name}` : undefined}
+      title={compact ? title : undefined}
+      onClick={() => act(kind, campaign)}
+    >
+      {compact ? null : word}
+    </Button>
+  );
   return (
     <>
-      <Button
-        small={compact}
-        look={compact ? 'ghost' : 'secondary'}
-        icon={<WalletMinimal aria-hidden="true" />}
-        aria-label={`Change the budget${name}`}
-        title="Change the budget"
-        onClick={() => setOpen('budget')}
-      >
-        {compact ? null : 'Budget'}
-      </Button>
-      {byHand ? (
-        <Button
-          small={compact}
-          look={compact ? 'ghost' : 'primary'}
-          icon={<Play aria-hidden="true" />}
-          aria-label={`Resume${name}`}
-          title="Resume"
-          onClick={() => setOpen('resume')}
-        >
-          {compact ? null : 'Resume'}
-        </Button>
-      ) : (
-        <Button
-          small={compact}
-          look={compact ? 'ghost' : 'secondary'}
-          icon={<CircleStop aria-hidden="true" />}
-          aria-label={`Stop${name}`}
-          title="Stop"
-          onClick={() => setOpen('stop')}
-        >
-          {compact ? null : 'Stop'}
-        </Button>
-      )}
-      <StopDialog
-        campaign={campaign}
-        kind={open === 'resume' ? 'resume' : 'stop'}
-        open={open === 'stop' || open === 'resume'}
-        onClose={close}
-      />
-      <BudgetDialog campaign={campaign} open={open === 'budget'} onClose={close} />
+      {button('budget', 'Budget', 'Change the budget of', <WalletMinimal aria-hidden="true" />)}
+      {campaign.reasons.includes('operator')
+        ? button('resume', 'Resume', 'Resume', <Play aria-hidden="true" />)
+        : button('stop', 'Stop', 'Stop', <CircleStop aria-hidden="true" />)}
     </>
   );
 }

@@ -11,6 +11,7 @@ import { Select, TextField } from '../../ui/Field.tsx';
 import { Page, Toolbar } from '../../ui/Page.tsx';
 import { Empty, Failed, Skeleton } from '../../ui/States.tsx';
 import { NARROW, useMedia } from '../../ui/useMedia.ts';
+import { Acting } from './Acting.tsx';
 import { CampaignCards } from './CampaignCards.tsx';
 import css from './Campaigns.module.css';
 import { CampaignTable } from './CampaignTable.tsx';
@@ -46,6 +47,14 @@ function advertisers(campaigns: readonly Campaign[]) {
 }
 
 export default function CampaignsPage() {
+  return (
+    <Acting>
+      <Campaigns />
+    </Acting>
+  );
+}
+
+function Campaigns() {
   const query = useCampaigns();
   const [params, change] = useParams();
   const narrow = useMedia(NARROW);
