@@ -109,7 +109,7 @@ test('a campaign that uses up its budget is shown as stopped by itself', async (
   };
   assert.equal(answer.serving, false);
   await page.goto(`${system.panel}/now`);
-  await page.getByRole('region', { name: 'Last stops' }).first().getByText(BUDGETED.name).waitFor();
+  await page.getByRole('region', { name: 'Last stops, table' }).getByText(BUDGETED.name).waitFor();
   await page.close();
 });
 
@@ -196,7 +196,7 @@ test('an export equals the query', async () => {
     filter,
   });
   await page.goto(`${system.panel}/explore?${question}`);
-  await page.getByRole('region', { name: 'Result' }).waitFor();
+  await page.getByRole('region', { name: 'Result, table' }).waitFor();
   await page.getByRole('button', { name: 'Export' }).click();
   const [download] = await Promise.all([
     page.waitForEvent('download'),
@@ -218,7 +218,7 @@ test('an export equals the query', async () => {
     .map((line) => line.replaceAll('"', ''));
   assert.ok(expected.length >= 3, 'there is something to export');
   assert.deepEqual([...csv].sort(), [...expected].sort());
-  const shown = await page.getByRole('region', { name: 'Result' }).locator('tbody tr').allInnerTexts();
+  const shown = await page.getByRole('region', { name: 'Result, table' }).locator('tbody tr').allInnerTexts();
   const events = new Map(expected.map((line) => [line.split(',')[0], Number(line.split(',')[1])]));
   for (const row of shown) {
     const [country, count] = row.split(/\s+/);

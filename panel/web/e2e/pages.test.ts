@@ -38,10 +38,10 @@ const PAGES: readonly { path: string; ready: (page: Page) => Promise<void> }[] =
     path: '/explore/users?range=1h',
     ready: (p) => p.getByRole('heading', { name: 'Unique users' }).waitFor(),
   },
-  { path: '/events', ready: (p) => p.getByRole('region', { name: 'Events', exact: true }).waitFor() },
+  { path: '/events', ready: (p) => p.getByRole('region', { name: 'Events, table' }).waitFor() },
   {
     path: '/events?mode=search',
-    ready: (p) => p.getByRole('region', { name: 'Events', exact: true }).waitFor(),
+    ready: (p) => p.getByRole('region', { name: 'Events, table' }).waitFor(),
   },
   { path: `/events/${known}`, ready: (p) => p.getByRole('heading', { name: 'Where it lies' }).waitFor() },
   { path: '/quality', ready: (p) => p.getByRole('heading', { name: 'Late events' }).waitFor() },

@@ -34,7 +34,7 @@ export function DataTable<R>({ label, columns, rows, rowKey, sort, onSort, capti
   return (
     // A scrolling region must be reachable by keyboard.
     // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
-    <div className={css.scroll} role="region" aria-label={label} tabIndex={0}>
+    <div className={css.scroll} role="region" aria-label={`${label}, table`} tabIndex={0}>
       <table className={css.table}>
         {caption && <caption className={css.caption}>{caption}</caption>}
         <thead>

@@ -95,7 +95,7 @@ function Heat({ data }: { data: Retention }) {
   const wide = Math.max(...data.cohorts.map((c) => c.returned.length));
   return (
     // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
-    <div className={css.heatBox} role="region" aria-label="Retention" tabIndex={0}>
+    <div className={css.heatBox} role="region" aria-label="Retention, table" tabIndex={0}>
       <table className={css.heat}>
         <thead>
           <tr>
