@@ -25,6 +25,8 @@ function socket(): Client {
   client ??= createClient({
     url: `${window.location.protocol === 'https:' ? 'wss' : 'ws'}://${window.location.host}/graphql`,
     keepAlive: 10_000,
+    // Going from page to page keeps the connection.
+    lazyCloseTimeout: 3_000,
     retryAttempts: Infinity,
     shouldRetry: () => true,
     retryWait: async (retries) => {
