@@ -59,7 +59,7 @@ All of it stopped again; nothing is left running. To look further:
   make up                                   run it in the foreground, data in ./data
   $penstock up --data $data
   curl 'http://127.0.0.1:8123/?query=SELECT+*+FROM+penstock.stats_minute+LIMIT+10'
-  curl http://127.0.0.1:7080/api/v1/campaigns
   find $data/archive -name '*.avro' | head
   docs/architecture.md, docs/operations.md
+While it runs, the panel is at http://127.0.0.1:7080/
 TEXT
