@@ -49,7 +49,7 @@ faults: parts ## thirty rounds of each fault on real servers: kills, hangs, outa
 .PHONY: test-fleet
 test-fleet: parts ## real clicks, budget stop and one round of each fault through a fleet of processes on real servers
 	cargo test --locked --workspace --features cluster --no-run
-	cargo test --locked -p penstock-tests --features cluster --no-fail-fast -- --ignored --nocapture --test-threads 1
+	scripts/with-cluster.sh "$(PARTS)/test-cluster" "" cargo test --locked --workspace --features cluster --no-fail-fast --test 'fleet_*' -- --ignored --nocapture --test-threads 1
 
 .PHONY: test-quick
 test-quick: tools ## the tests that need no outside parts (no engine, no Python packages)

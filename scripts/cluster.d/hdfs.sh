@@ -74,5 +74,6 @@ start_datanode() {
 
 env_hdfs() {
   echo "PENSTOCK_TEST_HDFS=hdfs://127.0.0.1:$(port namenode)"
-  echo "PENSTOCK_TEST_WEBHDFS=http://127.0.0.1:$(port namenode-http)/webhdfs/v1"
+  # Hadoop's own client, with which tests look at what we wrote.
+  echo "PENSTOCK_TEST_HDFS_CLASSPATH=$parts/hdfs/lib/*"
 }

@@ -1,9 +1,11 @@
 """Where the stores' contents come from: a ledger by its address, an archive's files by theirs.
 
-Nothing here is the project's code: sqlite3, PyMySQL, and plain HTTP to WebHDFS and S3.
+Nothing here is the project's code: sqlite3, PyMySQL, Hadoop's own file shell, and plain HTTP to S3.
 """
-import json
+import os
 import pathlib
+import subprocess
+import tempfile
 import urllib.parse
 import urllib.request
 import xml.etree.ElementTree
@@ -38,13 +40,13 @@ def plain(value):
 
 def archive(where):
     """Pairs of relative path parts and content of every Avro file below a folder,
-    webhdfs http://host:port/webhdfs/v1/path, or s3+http://host:port/bucket/prefix."""
+    hdfs://host:port/path, or s3+http://host:port/bucket/prefix."""
     if where.startswith("s3+"):
         files = of_s3(where.removeprefix("s3+"))
-    elif where.startswith("http"):
-        files = of_webhdfs(where.rstrip("/"), ())
+    elif where.startswith("hdfs://"):
+        files = of_hdfs(where.rstrip("/"))
     else:
-        files = ((path.relative_to(where).parts, path.read_bytes()) for path in sorted(pathlib.Path(where).rglob("*.avro")))
+        files = of_folder(where)
     # What is still being written or was left by a crash begins with a dot or an underscore.
     return ((parts, content) for parts, content in files if not any(part[0] in "._" for part in parts))
 
@@ -54,14 +56,20 @@ def fetch(url):
         return answer.read()
 
 
-def of_webhdfs(url, below):
-    listed = json.loads(fetch(url + "/" + "/".join(map(urllib.parse.quote, below)) + "?op=LISTSTATUS"))
-    for entry in sorted(listed["FileStatuses"]["FileStatus"], key=lambda e: e["pathSuffix"]):
-        path = below + (entry["pathSuffix"],)
-        if entry["type"] == "DIRECTORY":
-            yield from of_webhdfs(url, path)
-        elif path[-1].endswith(".avro"):
-            yield path, fetch(url + "/" + "/".join(map(urllib.parse.quote, path)) + "?op=OPEN")
+def of_folder(root):
+    for path in sorted(pathlib.Path(root).rglob("*.avro")):
+        yield path.relative_to(root).parts, path.read_bytes()
+
+
+def of_hdfs(url):
+    """Hadoop's own client fetches the whole tree; PENSTOCK_TEST_HDFS_CLASSPATH says where it lies."""
+    with tempfile.TemporaryDirectory() as folder:
+        shell = ["java", "-XX:TieredStopAtLevel=1", "-cp", os.environ["PENSTOCK_TEST_HDFS_CLASSPATH"],
+                 "org.apache.hadoop.fs.FsShell", "-copyToLocal", url, folder + "/all"]
+        done = subprocess.run(shell, capture_output=True, text=True, timeout=300)
+        if done.returncode != 0:
+            raise SystemExit(f"{url} could not be fetched: {done.stdout}{done.stderr}")
+        yield from of_folder(folder + "/all")
 
 
 def of_s3(url):

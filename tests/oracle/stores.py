@@ -1,7 +1,7 @@
 """Reads what the three stores hold, each with tools that are not the project's, and compares.
 
     stores.py --events E.ndjson --catalogue C.json --clickhouse URL --ledger ledger.db|mysql://…
-              --archive DIR|http://…/webhdfs/v1/…|s3+http://… [--expected expected.json]
+              --archive DIR|hdfs://…|s3+http://… [--expected expected.json]
 
 ClickHouse is asked over plain HTTP, the ledger is opened with sqlite3 or PyMySQL, the archive is
 read with fastavro, from where it lies (sources.py). Prints every difference on a line; exit 0 when there is none, 1 otherwise.

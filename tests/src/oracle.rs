@@ -1,4 +1,4 @@
-//! Asks Python (sqlite3, fastavro, plain HTTP) what the stores hold; see `oracle/stores.py`.
+//! Asks Python (sqlite3, fastavro, Hadoop's shell, plain HTTP) what the stores hold; see `oracle/stores.py`.
 
 use crate::{System, root};
 use std::path::{Path, PathBuf};

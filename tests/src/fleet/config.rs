@@ -54,7 +54,7 @@ impl Shape {
     #[must_use]
     pub fn archive_for_oracle(&self, addresses: &Addresses) -> String {
         match self.archive {
-            Archive::Hdfs => format!("{}/penstock/{}", addresses.of("WEBHDFS"), self.name),
+            Archive::Hdfs => self.archive_url(addresses),
             Archive::S3 => format!("s3+{}/penstock/{}", addresses.of("S3"), self.name),
         }
     }

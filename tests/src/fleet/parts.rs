@@ -128,7 +128,7 @@ impl Addresses {
         Addresses(std::env::vars().filter(|(name, _)| name.starts_with("PENSTOCK_TEST_")).collect())
     }
 
-    /// The address of a server: `KAFKA`, `MARIADB`, `HDFS`, `WEBHDFS`, `REGISTRY`, `S3`, `CLICKHOUSE`.
+    /// The address of a server: `KAFKA`, `MARIADB`, `HDFS`, `HDFS_CLASSPATH`, `REGISTRY`, `S3`, `CLICKHOUSE`.
     ///
     /// # Panics
     /// When it is not running.
