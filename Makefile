@@ -128,6 +128,25 @@ advisories: $(DENY) ## known vulnerabilities in dependencies (needs the advisory
 bench: tools ## criterion benchmarks of the hot path, as ratios in one run
 	cargo bench --locked -p penstock-benches
 
+.PHONY: bench-sidecar
+bench-sidecar: parts ## events per CPU-second from JSON in to acknowledged by Kafka, beside a bare actix-web; a minute without brokers
+	@command -v wrk >/dev/null || { echo "make: 'wrk' is missing: install wrk" >&2; exit 1; }
+	cargo build --release --locked -p penstock-cli --features cluster
+	cargo build --release --locked -p penstock-benches --example bare
+	BENCH_CLUSTER="$(CURDIR)/scripts/cluster $(PARTS)/bench-cluster" scripts/with-cluster.sh "$(PARTS)/bench-cluster" kafka \
+		scripts/bench-sidecar.py "$(CARGO_TARGET_DIR)/release/penstock" "$(CARGO_TARGET_DIR)/release/examples/bare" --outage
+
+.PHONY: bench-cluster
+bench-cluster: parts ## the way to Kafka, to ClickHouse, to MariaDB and to the archive, each beside a yardstick in the same run
+	cargo bench --locked -p penstock-benches --bench archive
+	scripts/with-cluster.sh "$(PARTS)/bench-cluster" "kafka mariadb" $(MAKE) bench-cluster-run
+
+.PHONY: bench-cluster-run
+bench-cluster-run:
+	cargo bench --locked -p penstock-benches --features cluster --bench forward
+	cargo run --release --locked -p penstock-consumers --features cluster --example ledger_speed
+	cargo test --release --locked -p penstock-consumers --test statistics -- --ignored --nocapture speed
+
 .PHONY: bench-stop
 bench-stop: tools engine-library web ## from the exhausting event's acknowledgement to serving:false, at 5 000 events/s
 	cargo build --release --locked -p penstock-cli
