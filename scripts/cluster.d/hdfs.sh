@@ -74,6 +74,6 @@ start_datanode() {
 
 env_hdfs() {
   echo "PENSTOCK_TEST_HDFS=hdfs://127.0.0.1:$(port namenode)"
-  # Hadoop's own client, with which tests look at what we wrote.
-  echo "PENSTOCK_TEST_HDFS_CLASSPATH=$parts/hdfs/lib/*"
+  # Hadoop's own client and its settings, with which tests look at what we wrote.
+  echo "PENSTOCK_TEST_HDFS_CLASSPATH=$dir/hdfs/conf:$parts/hdfs/lib/*"
 }
