@@ -50,7 +50,8 @@ tell() { echo "--- the end of $dir/logs/$1.log" >&2; tail -n 15 "$dir/logs/$1.lo
 
 # What a server logged since its present start.
 mark() { touch "$dir/logs/$1.log"; wc -c <"$dir/logs/$1.log" >"$dir/logs/$1.mark"; }
-logged() { tail -c +"$(($(cat "$dir/logs/$1.mark") + 1))" "$dir/logs/$1.log" | grep -q -- "$2"; }
+# Not grep -q: it leaves at the first match, `tail` dies of the broken pipe, and that would count.
+logged() { tail -c +"$(($(cat "$dir/logs/$1.mark") + 1))" "$dir/logs/$1.log" | grep -- "$2" >/dev/null; }
 
 signal() { if alive "$2"; then kill "-$1" "$(pid_of "$2")" 2>/dev/null || true; fi; }
 gone() { ! alive "$1"; }
