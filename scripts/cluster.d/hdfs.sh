@@ -44,7 +44,7 @@ hdfs_java() {
 namenode=org.apache.hadoop.hdfs.server.namenode.NameNode
 
 hdfs_says() {
-  curl -fsS --max-time 2 "http://127.0.0.1:$(port namenode-http)/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState" | grep -q "$1"
+  curl -fsS --max-time 2 "http://127.0.0.1:$(port namenode-http)/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState" | grep "$1" >/dev/null
 }
 namenode_ready() { hdfs_says '"FSState"'; }
 hdfs_ready() { hdfs_says '"FSState" : "Operational"' && hdfs_says '"NumLiveDataNodes" : 1'; }
