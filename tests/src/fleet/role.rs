@@ -55,6 +55,12 @@ impl Role {
         self.child = Some(child);
     }
 
+    /// Whether it was started and neither killed nor ended by us since.
+    #[must_use]
+    pub const fn runs(&self) -> bool {
+        self.child.is_some()
+    }
+
     /// SIGKILL, and reaps it.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
