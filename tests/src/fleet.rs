@@ -41,7 +41,7 @@ impl Fleet {
     /// When one of them does not become ready, with what it printed.
     pub async fn start(folder: &Path, addresses: Addresses, shape: Shape, catalogue: &Path) -> Fleet {
         let engine = Parts::start(&folder.join("engine"), &["engine"]);
-        let addresses = addresses.and(engine.addresses());
+        let addresses = addresses.with_engine(&engine.addresses());
         shape.make_places(&addresses);
         let config = folder.join("cluster.toml");
         let mut fleet = Fleet { roles: Vec::new(), engine, shape, addresses, folder: folder.to_owned(), config };

@@ -100,8 +100,9 @@ impl Shape {
         // Small ranges and quick files put many steps of every pipeline within reach of a fault.
         let _ = writeln!(
             text,
-            "\n[statistics]\nurl = {:?}\nuser = \"penstock\"\npassword = {{ file = {password:?} }}\nmax_age = \"200ms\"",
+            "\n[statistics]\nurl = {:?}\nuser = \"penstock\"\npassword = {{ file = {:?} }}\nmax_age = \"200ms\"",
             addresses.of("CLICKHOUSE"),
+            addresses.of("CLICKHOUSE_PASSWORD_FILE"),
         );
         let _ = writeln!(text, "\n[archive]\nurl = {:?}\nmax_age = \"500ms\"", self.archive_url(addresses));
         if self.archive == Archive::S3 {

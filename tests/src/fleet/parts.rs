@@ -141,10 +141,12 @@ impl Addresses {
         address
     }
 
-    /// These, and those of `others`.
+    /// These, and the ClickHouse of `engine`, whose password is a file of its own.
     #[must_use]
-    pub fn and(mut self, others: Addresses) -> Addresses {
-        self.0.extend(others.0);
+    pub fn with_engine(mut self, engine: &Addresses) -> Addresses {
+        for (name, of_engine) in [("CLICKHOUSE", "CLICKHOUSE"), ("CLICKHOUSE_PASSWORD_FILE", "PASSWORD_FILE")] {
+            self.0.insert(format!("PENSTOCK_TEST_{name}"), engine.of(of_engine).to_owned());
+        }
         self
     }
 }
