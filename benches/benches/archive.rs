@@ -48,7 +48,10 @@ fn main() {
     std::fs::remove_dir_all(&folder).unwrap();
     let (alone, grouped, whole) = (median(alone), median(grouped), median(whole));
     println!(r#"{{"measure":"avro_codec_alone","level":{level},"events_per_second":{alone:.0}}}"#);
-    println!(r#"{{"measure":"archive_prepare","events_per_second":{grouped:.0},"ratio_to_codec":{:.2}}}"#, grouped / alone);
+    println!(
+        r#"{{"measure":"archive_prepare","events_per_second":{grouped:.0},"ratio_to_codec":{:.2}}}"#,
+        grouped / alone
+    );
     println!(r#"{{"measure":"archive_sink","events_per_second":{whole:.0},"ratio_to_codec":{:.2}}}"#, whole / alone);
 }
 
@@ -85,7 +88,8 @@ fn records() -> Records {
     let mut ids = IdSource::seeded(1);
     let mut records = Records::new();
     let received = Micros::from_secs(1_510_000_000);
-    let defaults = Defaults { received, server: "ad-1", max_future: Duration::from_secs(3600), max_event_bytes: 1 << 16 };
+    let defaults =
+        Defaults { received, server: "ad-1", max_future: Duration::from_secs(3600), max_event_bytes: 1 << 16 };
     let types = ["impression", "impression", "impression", "visit", "click", "conversion"];
     let mut body = Vec::new();
     for n in 0..EVENTS {
