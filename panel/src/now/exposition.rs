@@ -119,7 +119,7 @@ impl Buckets {
                     return Some(lower);
                 }
                 let (within, width) = (upto - below, u128::from(bound - lower));
-                let part = if within == 0 { 0 } else { width * (rank - below.min(rank)) / within };
+                let part = (width * (rank - below.min(rank))).checked_div(within).unwrap_or(0);
                 return Some(lower + u64::try_from(part).unwrap_or(0));
             }
             (lower, below) = (*bound, upto);
