@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn what_is_no_filter_is_refused_with_its_parameter() {
-        let many = format!("[{}]", vec![r#"{"dim":"os","op":"in","values":["a"]}"#; 9].join(","));
+        let many = format!("[{}]", [r#"{"dim":"os","op":"in","values":["a"]}"#; 9].join(","));
         let long = format!(r#"[{{"dim":"os","op":"in","values":["{}"]}}]"#, "x".repeat(257));
         for text in [
             "{}",
