@@ -44,12 +44,13 @@ test: check parts ## all tests, both profiles: checks, unit, property, real serv
 .PHONY: faults
 faults: parts ## thirty rounds of each fault on real servers: kills, hangs, outages, rebalances (hours)
 	cargo test --locked --workspace --features cluster --no-run
-	PENSTOCK_ROUNDS=$${PENSTOCK_ROUNDS:-30} cargo test --locked -p penstock-tests --features cluster --test fleet_faults -- --ignored --nocapture
+	PENSTOCK_ROUNDS=$${PENSTOCK_ROUNDS:-30} cargo test --locked --workspace --features cluster --test fleet_faults -- --ignored --nocapture
 
 .PHONY: test-fleet
-test-fleet: parts ## real clicks, budget stop and one round of each fault through a fleet of processes on real servers
+test-fleet: parts ## one round of each fault through a fleet of processes on real servers (ten minutes)
 	cargo test --locked --workspace --features cluster --no-run
-	scripts/with-cluster.sh "$(PARTS)/test-cluster" "" cargo test --locked --workspace --features cluster --no-fail-fast --test 'fleet_*' -- --ignored --nocapture --test-threads 1
+	# With servers of its own, which it may hurt.
+	cargo test --locked --workspace --features cluster --no-fail-fast --test fleet_faults -- --ignored --nocapture
 
 .PHONY: test-quick
 test-quick: tools ## the tests that need no outside parts (no engine, no Python packages)

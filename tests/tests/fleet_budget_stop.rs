@@ -9,7 +9,6 @@ use penstock_tests::budget;
 use penstock_tests::fleet::{Addresses, Fleet, Shape};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "starts a whole fleet: make test-fleet"]
 async fn each_of_a_hundred_campaigns_that_another_sidecar_exhausted_stops_under_load() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("catalogue.json");

@@ -4,8 +4,13 @@
 
 use penstock_tests::fleet::{Addresses, Archive, Fleet, Shape};
 use penstock_tests::oracle;
+use tokio::sync::Mutex;
+
+/// A fleet is many processes; one at a time.
+static ONE: Mutex<()> = Mutex::const_new(());
 
 async fn totals_equal_over(shape: Shape) {
+    let _one = ONE.lock().await;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let input = oracle::input(folder.path());
     let mut fleet = Fleet::start(folder.path(), Addresses::of_environment(), shape, &input.catalogue).await;
@@ -34,19 +39,16 @@ async fn totals_equal_over(shape: Shape) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "starts a whole fleet: make test-fleet"]
 async fn clickhouse_mariadb_and_hdfs_each_equal_the_counted_totals() {
     totals_equal_over(Shape::new()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "starts a whole fleet: make test-fleet"]
 async fn clickhouse_mariadb_and_s3_each_equal_the_counted_totals_without_a_registry() {
     totals_equal_over(Shape { archive: Archive::S3, registry: false, ..Shape::new() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "starts a whole fleet: make test-fleet"]
 async fn totals_equal_where_kafka_and_mariadb_want_tls_and_a_login() {
     totals_equal_over(Shape { secure: true, ..Shape::new() }).await;
 }
