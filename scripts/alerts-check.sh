@@ -18,6 +18,9 @@ quietly() { "$@" >"$work/said" 2>&1 || { cat "$work/said" >&2; exit 1; }; }
 echo "Prometheus: rules, configuration, tests of the rules"
 quietly promtool check rules config/prometheus/rules/*.yml
 quietly promtool check config config/prometheus/prometheus.yml
+cp deploy/compose/prometheus.yml "$work/compose.yml"
+ln -s "$PWD/config/prometheus/rules" "$work/rules"
+quietly promtool check config "$work/compose.yml"
 (cd config/prometheus/tests && quietly promtool test rules ./*.yml)
 if command -v amtool >/dev/null; then quietly amtool check-config config/prometheus/alertmanager.yml; fi
 

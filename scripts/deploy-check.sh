@@ -36,6 +36,19 @@ for kube in 1.27.0 1.30.0; do
   "$bin/kubectl-validate" --version "${kube%.*}" "$work/default.yaml" "$work/all.yaml" >"$work/said" 2>&1 \
     || { cat "$work/said" >&2; exit 1; }
 done
+# The kinds of Prometheus' operator have no schema here; what its rule holds is a rule file.
+"$bin/helm" template ads deploy/helm/penstock --kube-version 1.30.0 --set serviceMonitor.enabled=true --set prometheusRule.enabled=true \
+  --set dashboards.enabled=true >"$work/monitoring.yaml" 2>"$work/said" || { cat "$work/said" >&2; exit 1; }
+python3 - "$work/monitoring.yaml" "$work/rules.yml" config/grafana/dashboards <<'PY'
+import json, pathlib, re, sys, textwrap
+text = pathlib.Path(sys.argv[1]).read_text()
+rule = next(part for part in text.split("\n---\n") if "kind: PrometheusRule" in part)
+pathlib.Path(sys.argv[2]).write_text(textwrap.dedent(rule[rule.index("  groups:"):]))
+for path in pathlib.Path(sys.argv[3]).glob("*.json"):
+    held = re.search(rf"^  {path.name}: (\".*\")$", text, re.M)
+    assert held and json.loads(held[1]) == path.read_text(), f"the chart does not hold {path.name} as it is"
+PY
+if command -v promtool >/dev/null; then promtool check rules "$work/rules.yml" >/dev/null; fi
 # The configuration inside it is one that the binary takes.
 python3 - "$work/default.yaml" "$work/cluster.toml" <<'PY'
 import re, sys, textwrap

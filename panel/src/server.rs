@@ -4,6 +4,7 @@ use crate::access::{guard, headers};
 use crate::api;
 use crate::api::problem::Problem;
 use crate::app::{App, PanelConfig};
+use crate::reconcile::by_the_clock;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
@@ -44,6 +45,7 @@ impl Panel {
         let sampling =
             app.sampler.clone().run(app.registry.clone(), app.live.clone(), app.clock.clone(), shutdown.clone());
         actix_web::rt::spawn(sampling);
+        let clockwork = settings.reconcile_every.map(|every| by_the_clock(app.clone(), every, shutdown.clone()));
         let per_worker = settings.max_connections.div_ceil(settings.workers).max(1);
         let server = HttpServer::new(move || {
             actix_web::App::new()
@@ -71,6 +73,9 @@ impl Panel {
             shutdown.cancelled().await;
             stopping.stop(true).await;
         });
+        if let Some(clockwork) = clockwork {
+            actix_web::rt::spawn(clockwork);
+        }
         tracing::info!(%address, "the panel listens");
         Ok(Running { address, handle, server })
     }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod grafana;
 mod support;
 
 use penstock::log::LogId;

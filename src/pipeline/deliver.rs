@@ -148,7 +148,7 @@ impl<L: Log, S: Sink, D: DeadTarget, O: Steps> Pipeline<L, S, D, O> {
     /// Shows a stored position and the end of the log.
     pub(super) fn stands(&self, position: Position) {
         let (end, now) = (self.log.end(), self.clock.now());
-        let mut generation = 0;
+        let (mut generation, mut fresh) = (0, None);
         self.handle.report(|s| {
             s.next = Some(position.next);
             s.pinned = position.pinned;
@@ -157,8 +157,9 @@ impl<L: Log, S: Sink, D: DeadTarget, O: Steps> Pipeline<L, S, D, O> {
                 s.caught_up = Some(now);
             }
             generation = s.generation;
+            fresh = s.fresh();
         });
-        self.metrics.stands(position.next, end, generation);
+        self.metrics.stands(position.next, end, generation, fresh);
     }
 
     pub(super) fn sink_ended(&self, error: SinkError) -> End {

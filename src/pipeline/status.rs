@@ -94,6 +94,13 @@ impl Status {
         if self.end.is_some() && self.lag_events() == 0 {
             return Some(Duration::ZERO);
         }
-        self.newest_committed.max(self.caught_up).map(|since| now.since(since))
+        self.fresh().map(|since| now.since(since))
+    }
+
+    /// The moment before which everything that was appended is in the sink; `None` while there is
+    /// a lag and nothing has been committed since the process started.
+    #[must_use]
+    pub fn fresh(&self) -> Option<Micros> {
+        self.newest_committed.max(self.caught_up)
     }
 }

@@ -55,6 +55,11 @@ pub struct PanelSettings {
     /// Longest time for one ClickHouse query of reconcile, 1s to 1h. Default 5m.
     #[serde(with = "humantime_serde")]
     pub reconcile_query_timeout: Duration,
+    /// The panel compares log, archive, statistics and ledger so often by itself, and shows the verdict in its
+    /// metrics; none = only when asked. It reads the positions of all rows. Set it for one panel of several.
+    /// 1 min to 7 days. Default none.
+    #[serde(with = "humantime_serde")]
+    pub reconcile_every: Option<Duration>,
     /// Addresses of the other roles, which the status asks for theirs (cluster profile):
     /// `http://host:port` of each sidecar and consumer.
     pub roles: Vec<String>,
@@ -86,6 +91,7 @@ impl Default for PanelSettings {
             export_timeout: Duration::from_secs(120),
             max_catalogue_bytes: 64 << 20,
             reconcile_query_timeout: Duration::from_secs(300),
+            reconcile_every: None,
             roles: Vec::new(),
             login: LoginSettings::default(),
             oidc: OidcSettings::default(),
@@ -115,6 +121,9 @@ impl PanelSettings {
         number("panel.max_heavy_queries", self.max_heavy_queries as u64, 1, 64)?;
         number("panel.max_export_rows", self.max_export_rows, 1, 100_000_000)?;
         time("panel.export_timeout", self.export_timeout, SECOND, 3_600 * SECOND)?;
+        if let Some(every) = self.reconcile_every {
+            time("panel.reconcile_every", every, 60 * SECOND, 7 * 86_400 * SECOND)?;
+        }
         time("panel.drain_timeout", self.drain_timeout, Duration::ZERO, 600 * SECOND)?;
         time("panel.query_timeout", self.query_timeout, SECOND, 600 * SECOND)?;
         time("panel.cache_ttl", self.cache_ttl, Duration::ZERO, 600 * SECOND)?;
@@ -146,5 +155,8 @@ mod tests {
         assert!(PanelSettings { workers: 0, ..PanelSettings::default() }.validate().is_err());
         assert!(PanelSettings { max_limit: 10_001, ..PanelSettings::default() }.validate().is_err());
         assert!(PanelSettings { query_timeout: Duration::ZERO, ..PanelSettings::default() }.validate().is_err());
+        let every = |s| PanelSettings { reconcile_every: Some(Duration::from_secs(s)), ..PanelSettings::default() };
+        assert!(every(60).validate().is_ok());
+        assert!(every(59).validate().is_err());
     }
 }

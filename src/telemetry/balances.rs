@@ -69,6 +69,16 @@ impl BalancesMetrics {
     /// Declares the metrics in `registry`.
     pub fn register(registry: &mut Registry) -> Self {
         let m = Self::default();
+        // Known labels begin at 0, so that a rate over the first one is right.
+        for booked in ["charged", "duplicate", "unattributed"] {
+            drop(m.events.get_or_create(&Booked { booked }));
+        }
+        for what in ["change", "heartbeat", "kpis"] {
+            drop(m.published.get_or_create(&What { what }));
+        }
+        for what in ["snapshot", "publish", "keep"] {
+            drop(m.retries.get_or_create(&What { what }));
+        }
         let r = registry;
         r.register(
             "penstock_balances_events",

@@ -8,6 +8,7 @@ pub mod kafka_log;
 pub mod panel;
 pub mod pipeline;
 pub mod registry;
+pub mod role;
 pub mod sidecar;
 pub mod spool;
 pub mod statistics;
@@ -56,3 +57,6 @@ impl SharedRegistry {
         out
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,13 @@
 //! What the panel counts.
 
+use crate::time::Micros;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use std::sync::atomic::AtomicU64;
 
 /// A query of the panel and what came of it.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -45,6 +47,12 @@ pub struct PanelMetrics {
     pub reconciles: Family<ReconcileLabel, Counter>,
     /// `penstock_reconcile_differences`: differences the last reconcile found.
     pub differences: Gauge,
+    /// `penstock_reconcile_finished_timestamp_seconds`: when that was; 0: not yet.
+    pub finished: Gauge<f64, AtomicU64>,
+    /// `penstock_reconcile_complete`: 1 when it compared everything that was acknowledged when it began.
+    pub complete: Gauge,
+    /// `penstock_reconcile_every_seconds`: how often the panel does it by itself; 0: never.
+    pub reconcile_every: Gauge<f64, AtomicU64>,
 }
 
 fn latency() -> Histogram {
@@ -61,7 +69,13 @@ impl PanelMetrics {
             cache_hits: Counter::default(),
             reconciles: Family::default(),
             differences: Gauge::default(),
+            finished: Gauge::default(),
+            complete: Gauge::default(),
+            reconcile_every: Gauge::default(),
         };
+        for outcome in ["equal", "different", "failed"] {
+            drop(metrics.reconciles.get_or_create(&ReconcileLabel { outcome }));
+        }
         let m = &metrics;
         let help = "From the request's head to the answer's";
         registry.register_with_unit("penstock_panel_request", help, Unit::Seconds, m.request_seconds.clone());
@@ -72,6 +86,28 @@ impl PanelMetrics {
         registry.register("penstock_reconcile_runs", "Reconciles by outcome", m.reconciles.clone());
         let help = "Differences that the last reconcile found";
         registry.register("penstock_reconcile_differences", help, m.differences.clone());
+        let help = "Unix time at which it ended; 0: none has";
+        registry.register("penstock_reconcile_finished_timestamp_seconds", help, m.finished.clone());
+        let help = "1 when it compared all that was acknowledged when it began";
+        registry.register("penstock_reconcile_complete", help, m.complete.clone());
+        let help = "How often the panel reconciles by itself; 0: never";
+        registry.register("penstock_reconcile_every_seconds", help, m.reconcile_every.clone());
         metrics
+    }
+}
+
+impl PanelMetrics {
+    /// A reconcile ended at `at` with so many differences; `complete`: nothing lagged.
+    pub fn reconciled(&self, differences: u64, complete: bool, at: Micros) {
+        let outcome = if differences == 0 { "equal" } else { "different" };
+        self.reconciles.get_or_create(&ReconcileLabel { outcome }).inc();
+        self.differences.set(i64::try_from(differences).unwrap_or(i64::MAX));
+        self.complete.set(i64::from(complete));
+        self.finished.set(super::pipeline::seconds(at));
+    }
+
+    /// A reconcile came to no verdict.
+    pub fn reconcile_failed(&self) {
+        self.reconciles.get_or_create(&ReconcileLabel { outcome: "failed" }).inc();
     }
 }

@@ -2,6 +2,7 @@
 //! stored, letters that are durable, never what was tried.
 
 use crate::log::{FlushReason, LogId};
+use crate::time::Micros;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -9,6 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 /// One pipeline.
@@ -48,6 +50,7 @@ pub struct PipelineMetrics {
     failures: Family<Of, Counter>,
     snapshot_alerts: Family<Of, Counter>,
     lag: Family<Of, Gauge>,
+    fresh: Family<Of, Gauge<f64, AtomicU64>>,
     position: Family<Of, Gauge>,
     generation: Family<Of, Gauge>,
     write_seconds: Histograms,
@@ -74,6 +77,13 @@ impl PipelineMetrics {
             m.snapshot_alerts.clone(),
         );
         r.register("penstock_pipeline_lag_records", "Durable records that are not committed", m.lag.clone());
+        // The lag in seconds is what lies between this and the time of whoever asks: so it grows also
+        // while the pipeline stands still or its process is gone.
+        r.register(
+            "penstock_pipeline_fresh_timestamp_seconds",
+            "Unix time up to which everything that was appended is in the sink",
+            m.fresh.clone(),
+        );
         r.register("penstock_pipeline_position", "First offset that is not committed", m.position.clone());
         r.register("penstock_pipeline_generation", "How often the pipeline was built anew", m.generation.clone());
         r.register(
@@ -96,6 +106,7 @@ impl PipelineMetrics {
             failures: Family::default(),
             snapshot_alerts: Family::default(),
             lag: Family::default(),
+            fresh: Family::default(),
             position: Family::default(),
             generation: Family::default(),
             write_seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 18))),
@@ -165,11 +176,22 @@ impl OnePipeline {
         self.write_seconds.observe(took.as_secs_f64());
     }
 
-    /// Where the pipeline stands.
-    pub fn stands(&self, next: u64, end: u64, generation: u64) {
+    /// Where the pipeline stands. `fresh`: everything appended before is in the sink; `None` while
+    /// there is a lag and nothing has been committed since the process started.
+    pub fn stands(&self, next: u64, end: u64, generation: u64, fresh: Option<Micros>) {
         let gauge = |v: u64| i64::try_from(v).unwrap_or(i64::MAX);
         self.position.set(gauge(next));
         self.lag.set(gauge(end.saturating_sub(next)));
         self.generation.set(gauge(generation));
+        if let Some(fresh) = fresh {
+            // Not before it is known: 0 would be fifty years of lag.
+            self.all.fresh.get_or_create(&self.of).set(seconds(fresh));
+        }
     }
+}
+
+/// As Prometheus has times: seconds since the epoch.
+#[expect(clippy::cast_precision_loss, reason = "2^53 microseconds are 285 years; no money is counted here")]
+pub(super) fn seconds(at: Micros) -> f64 {
+    at.0 as f64 / 1e6
 }

@@ -36,6 +36,18 @@ pub struct RepeatLabel {
     pub outcome: &'static str,
 }
 
+/// Codes of problems that are the sidecar's own and not its clients': alerts are raised on them.
+pub const OWN_PROBLEMS: [&str; 8] = [
+    "spool_full",
+    "spool_unavailable",
+    "sync_failed",
+    "sync_timeout",
+    "kafka_timeout",
+    "too_many_keys",
+    "overloaded",
+    "internal",
+];
+
 /// The sidecar's metrics; clones share the same numbers.
 #[derive(Clone, Debug)]
 pub struct SidecarMetrics {
@@ -109,6 +121,9 @@ impl SidecarMetrics {
         }
         for code in Code::ALL {
             drop(metrics.rejected.get_or_create(&CodeLabel { code: code.name() }));
+        }
+        for code in OWN_PROBLEMS {
+            drop(metrics.problems.get_or_create(&CodeLabel { code }));
         }
         let m = &metrics;
         let mut counter = |name: &str, help: &str, c: &Counter| registry.register(name, help, c.clone());

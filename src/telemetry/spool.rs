@@ -13,6 +13,9 @@
 //! | `penstock_spool_cut_bytes_total` | counter | `spool` | torn tail cut at open |
 //! | `penstock_spool_removed_segments_total` | counter | `spool` | segments that every reader has passed |
 //! | `penstock_spool_bytes` | gauge | `spool` | bytes on disk, all partitions |
+//! | `penstock_spool_quota_bytes` | gauge | `spool` | bytes at which appends are refused |
+//! | `penstock_spool_free_bytes` | gauge | `spool` | free bytes of its device |
+//! | `penstock_spool_reserve_bytes` | gauge | `spool` | free bytes below which appends are refused |
 //! | `penstock_spool_depth_records` | gauge | `spool` | records behind the slowest registered reader, all partitions |
 //! | `penstock_spool_idempotency_keys` | gauge | `spool` | keys remembered or under way |
 
@@ -51,6 +54,9 @@ pub struct SpoolMetrics {
     cut: Family<Label, Counter>,
     removed: Family<Label, Counter>,
     bytes: Family<Label, Gauge>,
+    quota: Family<Label, Gauge>,
+    free: Family<Label, Gauge>,
+    reserve: Family<Label, Gauge>,
     depth: Family<Label, Gauge>,
     keys: Family<Label, Gauge>,
 }
@@ -84,6 +90,12 @@ pub struct SpoolCounters {
     pub removed: Counter,
     /// Bytes on disk.
     pub bytes: Gauge,
+    /// Bytes at which appends are refused.
+    pub quota: Gauge,
+    /// Free bytes of the device.
+    pub free: Gauge,
+    /// Free bytes below which appends are refused.
+    pub reserve: Gauge,
     /// Records behind the slowest reader.
     pub depth: Gauge,
     /// Idempotency keys in the table.
@@ -109,6 +121,9 @@ impl SpoolMetrics {
             cut: Family::default(),
             removed: Family::default(),
             bytes: Family::default(),
+            quota: Family::default(),
+            free: Family::default(),
+            reserve: Family::default(),
             depth: Family::default(),
             keys: Family::default(),
         };
@@ -123,6 +138,10 @@ impl SpoolMetrics {
         registry.register("penstock_spool_cut_bytes", "Torn tail cut at open", all.cut.clone());
         registry.register("penstock_spool_removed_segments", "Segments that all readers passed", all.removed.clone());
         registry.register("penstock_spool_bytes", "Bytes on disk, all partitions", all.bytes.clone());
+        registry.register("penstock_spool_quota_bytes", "Bytes at which appends are refused", all.quota.clone());
+        registry.register("penstock_spool_free_bytes", "Free bytes of its device", all.free.clone());
+        let help = "Free bytes below which appends are refused";
+        registry.register("penstock_spool_reserve_bytes", help, all.reserve.clone());
         registry.register("penstock_spool_depth_records", "Records behind the slowest reader", all.depth.clone());
         registry.register("penstock_spool_idempotency_keys", "Keys remembered or under way", all.keys.clone());
         all
@@ -147,6 +166,9 @@ impl SpoolMetrics {
             cut: self.cut.get_or_create_owned(&label),
             removed: self.removed.get_or_create_owned(&label),
             bytes: self.bytes.get_or_create_owned(&label),
+            quota: self.quota.get_or_create_owned(&label),
+            free: self.free.get_or_create_owned(&label),
+            reserve: self.reserve.get_or_create_owned(&label),
             depth: self.depth.get_or_create_owned(&label),
             keys: self.keys.get_or_create_owned(&label),
         }
@@ -169,6 +191,9 @@ impl Default for SpoolCounters {
             cut: Counter::default(),
             removed: Counter::default(),
             bytes: Gauge::default(),
+            quota: Gauge::default(),
+            free: Gauge::default(),
+            reserve: Gauge::default(),
             depth: Gauge::default(),
             keys: Gauge::default(),
         }

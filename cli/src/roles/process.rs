@@ -7,7 +7,7 @@ use crate::output;
 use crate::parts::signals::{self, Signals};
 use anyhow::Context;
 use penstock::settings::Settings;
-use penstock::telemetry::SharedRegistry;
+use penstock::telemetry::{SharedRegistry, role};
 use penstock::time::{Clock, SystemClock};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ async fn until_stopped<R: Running>(
 ) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let stop = CancellationToken::new();
-    let role = Role {
+    let parts = Role {
         settings,
         listen,
         clock: Arc::new(SystemClock),
@@ -82,7 +82,9 @@ async fn until_stopped<R: Running>(
         board: Board::default(),
         stop: stop.clone(),
     };
-    let running = start(role).await?;
+    let board = parts.board.clone();
+    parts.registry.with(|registry| role::register(registry, move || board.reasons().is_empty()));
+    let running = start(parts).await?;
     if let Err(error) = output::line(format_args!("penstock {name} listens on {}", running.address())) {
         tracing::warn!(%error, "the address could not be printed");
     }

@@ -8,10 +8,12 @@
 //! durable before the position passes its record).
 
 mod compare;
+mod judge;
 mod pivot;
 mod sources;
 
 pub use compare::{Compared, Dead, Facts, compare};
+pub(crate) use judge::{by_the_clock, judge};
 pub use sources::{
     ArchiveCounts, ArchiveSource, BooksSource, Faults, Later, Mark, MarkSource, Pivot, PivotAt, PivotRow, Progress,
     SinkName, SourceError,

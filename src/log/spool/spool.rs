@@ -99,6 +99,11 @@ impl<D: Disk> Inner<D> {
         self.keys.expire();
         let clip = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         self.counters.bytes.set(clip(self.space.used.load(Ordering::Acquire)));
+        self.counters.quota.set(clip(self.space.max));
+        self.counters.reserve.set(clip(self.space.reserve));
+        if let Ok(free) = self.disk.free(&self.dir) {
+            self.counters.free.set(clip(free));
+        }
         self.counters.keys.set(clip(self.keys.len() as u64));
         let depth = |p: &Arc<Partition<D>>| p.readers.slowest().map_or(0, |s| p.marks.synced().saturating_sub(s));
         self.counters.depth.set(clip(self.partitions.iter().map(depth).sum()));
