@@ -200,7 +200,9 @@ async fn an_empty_system_is_equal() {
 #[actix_web::test]
 async fn pages_metrics_and_health_are_there_and_shutdown_ends_the_server() {
     let world = World::start().await;
-    assert!(world.get("/").await.text.contains("There are no web pages"));
+    let built = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/web/dist/index.html"));
+    let index = world.get("/").await.text;
+    assert!(built.map_or(index.contains("There are no web pages"), |built| index == built), "{index}");
     assert_eq!(world.get("/readyz").await.json()["ready"], true);
     let metrics = world.get("/metrics").await.text;
     assert!(metrics.contains("penstock_panel_request_seconds_count{route=\"/readyz\",status=\"200\"} 1"), "{metrics}");

@@ -9,6 +9,7 @@
 #[macro_use]
 mod suite;
 
+mod accounts;
 mod budgets;
 mod catalogue;
 mod conformance;

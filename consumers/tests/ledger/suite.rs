@@ -50,6 +50,12 @@ macro_rules! suite {
             publishing::a_version_means_one_state_for_ever,
             publishing::a_balance_is_told_for_every_campaign,
             publishing::kpis_are_told_once_per_change,
+            accounts::the_first_user_is_added_once,
+            accounts::people_come_back_as_they_were_added_and_changed,
+            accounts::the_last_admin_stays,
+            accounts::a_session_ends_with_its_password_or_its_person,
+            accounts::sessions_are_bounded_and_old_ones_are_forgotten,
+            accounts::tokens_come_back_until_they_are_revoked,
             publishing::old_outbox_rows_go_but_the_newest_state_stays,
         }
     };

@@ -17,7 +17,7 @@ mod oidc;
 #[path = "no_oidc.rs"]
 mod oidc;
 mod password;
-pub(crate) mod roles;
+pub mod roles;
 mod secret;
 pub mod session;
 pub mod tokens;

@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "helpers of tests, where a failure is the test's")]
 
 use futures::FutureExt;
+use penstock::ledger::{AuditFilter, Ledger};
 use penstock::log::{LogId, Offset};
 use penstock::settings::PanelSettings;
 use penstock::telemetry::SharedRegistry;
@@ -211,34 +212,43 @@ impl World {
 
     /// `clickhouse` in place of the stub.
     pub async fn with(settings: PanelSettings, clickhouse: Option<String>) -> World {
+        World::with_clock(settings, clickhouse, Arc::new(SystemClock)).await
+    }
+
+    /// The same with a clock that the test sets.
+    pub async fn with_clock(settings: PanelSettings, clickhouse: Option<String>, clock: Arc<dyn Clock>) -> World {
         let dir = tempfile::tempdir().unwrap();
-        let clock = Arc::new(SystemClock);
         let ledger = SqliteLedger::open(&dir.path().join("ledger.db"), clock.clone()).await.unwrap();
         let stub = Stub::start().await;
         let shutdown = CancellationToken::new();
-        let nothing = Arc::new(Nothing);
-        let running = Panel::start(PanelConfig {
-            settings: PanelSettings { listen: "127.0.0.1:0".parse().unwrap(), ..settings },
-            clickhouse: ClickHouse {
-                url: clickhouse.unwrap_or_else(|| stub.url.clone()),
-                user: None,
-                password: None,
-                database: "penstock".to_owned(),
-            },
-            ledger: ledger.clone(),
-            known_lead: Duration::from_millis(20),
-            live: Arc::new(penstock_panel::Live::new(Vec::new(), Some(nothing.clone()))),
-            archive: nothing.clone(),
-            dead: nothing,
-            roles: Vec::new(),
-            registry: SharedRegistry::new(),
-            clock,
-            shutdown: shutdown.clone(),
-        })
-        .unwrap();
+        let settings = PanelSettings { listen: "127.0.0.1:0".parse().unwrap(), ..settings };
+        let url = clickhouse.unwrap_or_else(|| stub.url.clone());
+        let running = Panel::start(config(settings, url, ledger.clone(), clock, shutdown.clone())).unwrap();
         let base = format!("http://{}", running.address);
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
         World { base, stub, shutdown, running, ledger, http, _dir: dir }
+    }
+
+    /// What another panel over the same ledger would be started with.
+    pub fn config(&self, settings: PanelSettings) -> PanelConfig<SqliteLedger> {
+        let clock = Arc::new(SystemClock);
+        config(settings, self.stub.url.clone(), self.ledger.clone(), clock, CancellationToken::new())
+    }
+
+    /// Where the ledger's file is.
+    pub fn folder(&self) -> &std::path::Path {
+        self._dir.path()
+    }
+
+    /// The whole audit, the newest first.
+    pub async fn ledger_audit(&self) -> Vec<penstock::ledger::AuditEntry> {
+        self.ledger.audit(&AuditFilter { limit: 1_000, ..AuditFilter::default() }).await.unwrap()
+    }
+
+    /// A change with a session's cookie.
+    pub async fn write_as(&self, cookie: &str, csrf: &str, method: Method, path: &str, body: &str) -> Reply {
+        let request = self.request(method, path).header("Cookie", cookie).header("X-CSRF-Token", csrf);
+        self.send(request.header("Content-Type", "application/json").body(body.to_owned())).await
     }
 
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
@@ -262,7 +272,13 @@ impl World {
 
     /// Three campaigns of one advertiser.
     pub async fn import(&self) -> Reply {
-        let catalogue = serde_json::json!({
+        self.write(Method::PUT, "/api/v1/catalogue", &catalogue()).await
+    }
+}
+
+/// What [`World::import`] imports.
+pub fn catalogue() -> String {
+    serde_json::json!({
             "advertisers": [{"id": 1, "name": "one", "currency": "USD", "balance_micros": 1_000_000_000}],
             "campaigns": [
                 {"id": 1001, "name": "a", "advertiser_id": 1, "cpc_micros": 2000},
@@ -270,7 +286,37 @@ impl World {
                 {"id": 1003, "name": "c", "advertiser_id": 1, "cpm_micros": 500, "time_zone": "Europe/Berlin"}
             ],
             "tags": {"t1": 1001, "t2": 1002}
-        });
-        self.write(Method::PUT, "/api/v1/catalogue", &catalogue.to_string()).await
+    })
+    .to_string()
+}
+
+fn config(
+    settings: PanelSettings,
+    url: String,
+    ledger: SqliteLedger,
+    clock: Arc<dyn Clock>,
+    shutdown: CancellationToken,
+) -> PanelConfig<SqliteLedger> {
+    let nothing = Arc::new(Nothing);
+    PanelConfig {
+        settings,
+        clickhouse: ClickHouse { url, user: None, password: None, database: "penstock".to_owned() },
+        ledger,
+        known_lead: Duration::from_millis(20),
+        live: Arc::new(penstock_panel::Live::new(Vec::new(), Some(nothing.clone()))),
+        archive: nothing.clone(),
+        dead: nothing,
+        roles: Vec::new(),
+        registry: SharedRegistry::new(),
+        clock,
+        shutdown,
     }
+}
+
+/// Sends a request as it is, and reads to the end.
+pub async fn raw(socket: &mut tokio::net::TcpStream, request: &str) -> String {
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
 }
