@@ -182,3 +182,34 @@ pub async fn wait_until_ready(
         tokio::time::sleep(POLL).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_of_a_data_folder_never_leaves_this_machine() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(panel_token(folder.path()), "pst_here\n").unwrap();
+        let file = folder.path().join("other");
+        std::fs::write(&file, "pst_file\n").unwrap();
+        let args = |given: Option<&str>, file: Option<&Path>| PanelArgs {
+            panel: String::new(),
+            panel_token: given.map(str::to_owned),
+            panel_token_file: file.map(Path::to_owned),
+            data: Some(folder.path().to_owned()),
+            ready_timeout: Duration::ZERO,
+        };
+        let asked = |args: &PanelArgs, url: &str| token(args, &reqwest::Url::parse(url).unwrap()).unwrap();
+        for url in ["http://127.0.0.1:7080", "http://localhost:7080", "http://[::1]:7080"] {
+            assert_eq!(asked(&args(None, None), url).as_deref(), Some("pst_here"), "{url}");
+        }
+        for url in ["http://10.0.0.1:7080", "http://localhost.evil.example", "http://ads.example"] {
+            assert_eq!(asked(&args(None, None), url), None, "{url}");
+            assert_eq!(asked(&args(Some("pst_given"), None), url).as_deref(), Some("pst_given"), "{url}");
+        }
+        assert_eq!(asked(&args(Some("pst_given"), Some(&file)), "http://ads.example").as_deref(), Some("pst_file"));
+        let missing = folder.path().join("missing");
+        assert!(token(&args(None, Some(&missing)), &reqwest::Url::parse("http://[::1]").unwrap()).is_err());
+    }
+}

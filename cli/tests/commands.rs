@@ -18,7 +18,7 @@ fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 20] = [
     &["up"],
     &["catalogue", "import"],
     &["catalogue", "export"],
@@ -29,6 +29,11 @@ const COMMANDS: [&[&str]; 15] = [
     &["reconcile"],
     &["dead", "list"],
     &["dead", "show"],
+    &["user", "list"],
+    &["user", "add"],
+    &["user", "password"],
+    &["token", "create"],
+    &["token", "revoke"],
     &["check-config"],
     &["sidecar"],
     &["panel"],

@@ -15,10 +15,15 @@ fn free() -> SocketAddr {
 
 /// Starts `penstock up` in `folder`, with an engine library that is not there.
 fn up(folder: &Path, sidecar: SocketAddr, panel: SocketAddr, extra: &str) -> Child {
+    up_with(folder, sidecar, panel, extra, "")
+}
+
+/// The same with further keys of the panel.
+fn up_with(folder: &Path, sidecar: SocketAddr, panel: SocketAddr, extra: &str, panel_extra: &str) -> Child {
     let config = folder.join("penstock.toml");
     let engine = free();
     let text = format!(
-        "{extra}\n[sidecar]\nlisten = \"{sidecar}\"\nworkers = 1\n[panel]\nlisten = \"{panel}\"\n[engine]\nlisten = \"{engine}\"\nlibrary = \"{}\"\n",
+        "{extra}\n[sidecar]\nlisten = \"{sidecar}\"\nworkers = 1\n[panel]\nlisten = \"{panel}\"\n{panel_extra}\n[engine]\nlisten = \"{engine}\"\nlibrary = \"{}\"\n",
         folder.join("no-such-library.so").display()
     );
     std::fs::write(&config, text).unwrap();
@@ -85,6 +90,9 @@ fn an_address_beyond_loopback_needs_consent_and_a_wrong_setting_its_line() {
     child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1));
     assert!(text.contains("open_too_network") && text.contains("line 1"), "{text}");
+    // An open panel stays on loopback, whatever else is said.
+    let text = refusal(up(folder.path(), free(), everywhere, "open_to_network = true"));
+    assert!(text.contains("panel.listen") && text.contains("panel.access"), "{text}");
 }
 
 #[test]
@@ -111,4 +119,42 @@ fn an_engine_that_has_worked_before_does_not_take_intake_down_with_it() {
     let stopped = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(stopped.success());
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// The answer to a GET, with a token when there is one.
+fn get(address: SocketAddr, path: &str, token: Option<&str>) -> String {
+    let mut connection = TcpStream::connect(address).unwrap();
+    let token = token.map(|t| format!("Authorization: Bearer {t}\r\n")).unwrap_or_default();
+    write!(connection, "GET {path} HTTP/1.1\r\nHost: localhost\r\n{token}Connection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn the_first_start_with_logins_tells_a_password_once_and_leaves_the_commands_a_token() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("data/clickhouse/store")).unwrap();
+    let file = folder.path().join("data/panel.token");
+    let mut tokens = Vec::new();
+    for first in [true, false] {
+        let panel = free();
+        let mut child = up_with(folder.path(), free(), panel, "", "access = \"login\"");
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let told: Vec<String> = lines.by_ref().take_while(|line| !line.contains("Ctrl-C")).collect();
+        let password = told.iter().find(|line| line.contains("one-time password"));
+        assert_eq!(password.is_some(), first, "{told:?}");
+        let token = std::fs::read_to_string(&file).unwrap().trim().to_owned();
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(get(panel, "/api/v1/users", None).starts_with("HTTP/1.1 401"));
+        let users = get(panel, "/api/v1/users", Some(&token));
+        assert!(users.starts_with("HTTP/1.1 200") && users.contains("\"admin\""), "{users}");
+        if let Some(before) = tokens.last() {
+            assert!(get(panel, "/api/v1/users", Some(before)).starts_with("HTTP/1.1 401"), "a new one each start");
+        }
+        tokens.push(token);
+        assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
 }

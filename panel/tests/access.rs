@@ -4,7 +4,7 @@
 
 mod support;
 
-use penstock::accounts::Accounts;
+use penstock::accounts::{Accounts, Role};
 use penstock::settings::{AccessMode, LoginSettings, PanelSettings};
 use penstock::time::{ManualClock, Micros};
 use penstock_panel::Panel;
@@ -240,7 +240,7 @@ async fn a_change_with_a_cookie_needs_its_session_s_csrf_token() {
 #[actix_web::test]
 async fn every_route_asks_for_the_role_that_the_table_says() {
     let gate = Gate::start().await;
-    let mut callers = vec![(None, None)];
+    let mut callers: Vec<(Option<Role>, Option<String>)> = vec![(None, None)];
     for role in ["viewer", "operator", "admin"] {
         callers.push((Some(role.parse().unwrap()), Some(gate.token(role, role, Value::Null).await.1)));
     }

@@ -7,7 +7,7 @@ use penstock::ledger::{AuditFilter, Ledger};
 use penstock::log::{LogId, Offset};
 use penstock::settings::PanelSettings;
 use penstock::telemetry::SharedRegistry;
-use penstock::time::{Micros, SystemClock};
+use penstock::time::{Clock, Micros, SystemClock};
 use penstock_consumers::balances::ledger::sqlite::SqliteLedger;
 use penstock_panel::api::types::{ArchivePlace, DeadLetter, DeadSummary, ProblemBody, SpoolPartition, SpoolStatus};
 use penstock_panel::reconcile::{ArchiveCounts, ArchiveSource, Later, Mark, MarkSource};
