@@ -1,8 +1,10 @@
 //! What the panel is connected to, and its state.
 
 use crate::access::Access;
-use crate::api::types::{DeadLetter, DeadSummary, Now, RoleStatus, SpoolStatus};
+use crate::api::types::{Campaign, DeadLetter, DeadSummary, Now, RoleStatus, SpoolStatus};
 use crate::campaigns::Outlook;
+use crate::feed::Feed;
+use crate::graphql::{self, Schema};
 use crate::live::Standing;
 use crate::now::Sampler;
 use crate::reconcile::{ArchiveSource, Later, MarkSource};
@@ -15,7 +17,7 @@ use penstock::settings::{PanelSettings, SettingsError};
 use penstock::telemetry::{PanelMetrics, SharedRegistry};
 use penstock::time::Clock;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -84,6 +86,8 @@ pub struct PanelConfig<L> {
     pub archive: Arc<dyn ArchiveSource>,
     /// The dead letters.
     pub dead: Arc<dyn DeadStore>,
+    /// What the live views are fed with.
+    pub feed: Feed,
     /// Further roles for the status, such as the sidecar.
     pub roles: Vec<RoleProbe>,
     /// What `/metrics` shows.
@@ -109,6 +113,7 @@ pub struct App<L> {
     pub(crate) live: Arc<dyn Standing>,
     pub(crate) archive: Arc<dyn ArchiveSource>,
     pub(crate) dead: Arc<dyn DeadStore>,
+    pub(crate) feed: Feed,
     pub(crate) roles: Vec<RoleProbe>,
     pub(crate) registry: SharedRegistry,
     pub(crate) metrics: PanelMetrics,
@@ -122,6 +127,13 @@ pub struct App<L> {
     pub(crate) sampler: Sampler,
     /// What campaigns spend, and whose they are.
     pub(crate) outlook: Outlook,
+    /// Campaigns by the change that they were asked after, for those who watch.
+    pub(crate) updates: moka::future::Cache<(u32, u64), Option<Arc<Campaign>>>,
+    /// Live tails that may be open at once.
+    pub(crate) tails: Arc<Semaphore>,
+    /// GraphQL over all of this; set once, when this is shared.
+    pub(crate) schema: OnceLock<Schema>,
+    pub(crate) shutdown: CancellationToken,
     /// The page *Now* of this second.
     pub(crate) now: moka::future::Cache<(), Arc<Now>>,
 }
@@ -135,6 +147,20 @@ const RECONCILE_ROWS: u64 = 4_000_000;
 const RECONCILE_BYTES: usize = 512 << 20;
 /// Bytes of one answer of the API.
 const ANSWER_BYTES: usize = 64 << 20;
+
+/// Changed campaigns that are kept for others who watch them.
+const UPDATES: u64 = 10_000;
+const UPDATE_AGE: Duration = Duration::from_secs(5);
+/// Live tails of events: each asks ClickHouse once a second.
+const TAILS: usize = 32;
+
+impl<L: Ledger> App<L> {
+    /// GraphQL over this. The schema holds what holds it: both live until the process ends.
+    pub(crate) fn schema(self: &Arc<Self>) -> &Schema {
+        self.schema.get_or_init(|| graphql::schema(self.clone()))
+    }
+
+}
 
 impl<L: Ledger + Accounts> App<L> {
     /// Errors: the identity provider's settings cannot be used.
@@ -170,6 +196,7 @@ impl<L: Ledger + Accounts> App<L> {
             live: config.live,
             archive: config.archive,
             dead: config.dead,
+            feed: config.feed,
             roles: config.roles,
             registry: config.registry,
             metrics,
@@ -177,6 +204,10 @@ impl<L: Ledger + Accounts> App<L> {
             reconciles: Semaphore::new(RECONCILES),
             sampler: Sampler::default(),
             outlook: Outlook::default(),
+            updates: moka::future::Cache::builder().max_capacity(UPDATES).time_to_live(UPDATE_AGE).build(),
+            tails: Arc::new(Semaphore::new(TAILS)),
+            schema: OnceLock::new(),
+            shutdown: config.shutdown,
             now: moka::future::Cache::builder().max_capacity(1).time_to_live(NOW_AGE).build(),
             settings,
         })

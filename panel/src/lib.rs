@@ -7,11 +7,14 @@
 
 pub mod access;
 pub mod api;
+mod analytics;
 mod app;
 mod campaigns;
 mod errors;
 mod events;
 mod explore;
+pub mod feed;
+mod graphql;
 mod live;
 mod now;
 mod quality;

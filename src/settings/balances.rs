@@ -35,7 +35,7 @@ pub struct BalancesSettings {
     /// nothing for some of these says `stale`. Default 2s.
     #[serde(with = "humantime_serde")]
     pub heartbeat: Duration,
-    /// How often changed totals of campaigns are published, 100 ms to 1 min. Default 1s.
+    /// How often changed totals of campaigns are published, 100 ms to 1 min: live views show them then. Default 500ms.
     #[serde(with = "humantime_serde")]
     pub kpis_interval: Duration,
     /// How often the ledger is purged and folded, 1 s to 1 day. Default 1m.
@@ -61,7 +61,7 @@ impl Default for BalancesSettings {
             unique_days: 35,
             outbox_poll: Duration::from_millis(250),
             heartbeat: Duration::from_secs(2),
-            kpis_interval: Duration::from_secs(1),
+            kpis_interval: Duration::from_millis(500),
             housekeeping_interval: Duration::from_secs(60),
             fold_after: Duration::from_secs(3_600),
             outbox_keep: Duration::from_secs(7 * 86_400),

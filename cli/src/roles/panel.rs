@@ -12,18 +12,24 @@ use crate::parts::statistics::Server;
 use crate::parts::views::ArchiveView;
 use crate::parts::{access, archive};
 use anyhow::Context;
+use penstock::kafka::Tail;
 use penstock::log::kafka::{FetchOptions, Fetcher, GroupsView};
 use penstock::settings::PanelSettings;
 use penstock::telemetry::{ArchiveMetrics, KafkaLogMetrics};
 use penstock_consumers::archive::ArchiveStore;
 use penstock_consumers::balances::ledger::AnyLedger;
 use penstock_consumers::dead::TopicLetters;
+use penstock_panel::feed::{Feed, Feeding};
 use penstock_panel::reconcile::SinkName;
 use penstock_panel::{ClickHouse, PanelConfig};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinHandle;
+
+/// How often brokers that are away are asked where the live feed begins.
+const FEED_RETRY: Duration = Duration::from_secs(2);
 
 /// A panel that runs.
 pub struct Panel {
@@ -110,6 +116,7 @@ async fn serve(
     // Its address is what the API takes over.
     starting.stop().await;
     if let Some(sources) = opened {
+        let feed = live_feed(&role);
         let live = Arc::new(Elsewhere::new(peers.clone(), brokers.groups, role.settings.consume.clone()));
         let started = board::until(&role.board, "listen", &role.stop, async || {
             penstock_panel::Panel::start(PanelConfig {
@@ -120,6 +127,7 @@ async fn serve(
                 live: live.clone(),
                 archive: Arc::new(ArchiveView(sources.archive.clone())),
                 dead: brokers.dead.clone(),
+                feed: feed.clone(),
                 roles: peers.probes(),
                 registry: role.registry.clone(),
                 clock: role.clock.clone(),
@@ -136,6 +144,29 @@ async fn serve(
     if let Err(error) = asking.await {
         tracing::error!(%error, "whoever asks the other roles panicked");
     }
+}
+
+/// Follows the topics of states and figures from where they end when the brokers first answer.
+fn live_feed(role: &Role) -> Feed {
+    let feed = Feed::default();
+    let kafka = &role.settings.kafka;
+    for (feeding, topic) in [(Feeding::States, &kafka.state_topic), (Feeding::Kpis, &kafka.kpis_topic)] {
+        let (feed, stop, tail) = (feed.clone(), role.stop.clone(), Tail::new(kafka, topic, 0));
+        actix_rt::spawn(async move {
+            let end = loop {
+                match tail.bounds().await {
+                    Ok((_, end)) => break end,
+                    Err(error) => tracing::warn!(%error, ?feeding, "the live feed waits for Kafka"),
+                }
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(FEED_RETRY) => {}
+                }
+            };
+            feed.follow(feeding, tail, end, stop).await;
+        });
+    }
+    feed
 }
 
 /// Opens all of it; waits for what is away. `None` when the process is to stop first.

@@ -15,6 +15,7 @@ use crate::parts::views::{ArchiveView, DeadView};
 use anyhow::Context;
 use futures::future::join_all;
 use penstock::actors::Supervisor;
+use penstock::log::Log as _;
 use penstock::log::spool::Spool;
 use penstock::pipeline::PipelineHandle;
 use penstock::settings::Settings;
@@ -26,6 +27,7 @@ use penstock_consumers::balances::ledger::sqlite::SqliteLedger;
 use penstock_consumers::dead::DeadLetters;
 use penstock_consumers::statistics::limits;
 use penstock_panel::access::FirstAdmin;
+use penstock_panel::feed::{Feed, Feeding};
 use penstock_panel::{Live, Panel, PanelConfig, Running};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -119,6 +121,7 @@ impl Consumers {
 
         let first = access::prepare(&books.ledger, &settings.panel, Some(&dir.panel_token())).await?;
         let shutdown = CancellationToken::new();
+        let feed = live_feed(spools, &shutdown)?;
         let panel = Panel::start(PanelConfig {
             settings: settings.panel.clone(),
             clickhouse: clickhouse.clone(),
@@ -127,6 +130,7 @@ impl Consumers {
             live: Arc::new(Live::new(self.pipelines.clone(), Some(Arc::new(EventsView(spools.events.clone()))))),
             archive: Arc::new(ArchiveView(store)),
             dead: Arc::new(DeadView(dead)),
+            feed,
             roles: vec![intake.probe()],
             registry: registry.clone(),
             clock: clock.clone(),
@@ -176,6 +180,17 @@ impl Consumers {
             ledger.close().await;
         }
     }
+}
+
+/// Follows the logs of states and figures from where they end now.
+fn live_feed(spools: &Spools, stop: &CancellationToken) -> anyhow::Result<Feed> {
+    let feed = Feed::default();
+    for (feeding, spool) in [(Feeding::States, &spools.campaign_state), (Feeding::Kpis, &spools.campaign_kpis)] {
+        let log = spool.viewer(0).with_context(|| format!("{feeding:?} cannot be followed"))?;
+        let end = log.end();
+        actix_rt::spawn(feed.clone().follow(feeding, log, end, stop.clone()));
+    }
+    Ok(feed)
 }
 
 /// Has every pipeline write what is in the spool, as far as [`LAST_FLUSH`] allows.

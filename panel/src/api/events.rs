@@ -8,10 +8,8 @@ use crate::events;
 use crate::statistics::{Cursor, EventFilter, Order, Series, TEXTS};
 use actix_web::{HttpRequest, web};
 use penstock::ledger::Ledger;
-use penstock::time::Micros;
 
 const DAY: i64 = 86_400_000_000;
-const MINUTE: i64 = 60_000_000;
 
 /// `GET /api/v1/events/count`.
 pub async fn count<L: Ledger>(app: Shared<L>, request: HttpRequest) -> Outcome {
@@ -66,24 +64,10 @@ pub async fn series<L: Ledger>(app: Shared<L>, request: HttpRequest, id: web::Pa
     let span = params.span()?;
     let step = params.seconds("step")?.unwrap_or(3_600);
     params.done()?;
-    if step % 60 != 0 || step > 366 * 86_400 {
-        return Err(Problem::parameter("step", "must be whole minutes, at most 366d"));
-    }
-    if let (Some(start), Some(end)) = (span.start, span.end) {
-        let steps = (end.0 - start.0) / 1_000_000 / i64::try_from(step).unwrap_or(i64::MAX);
-        if u64::try_from(steps).unwrap_or(0) > app.settings.max_points {
-            let most = app.settings.max_points;
-            return Err(Problem::new(Code::BadRange, format!("more than {most} steps: take a longer step")).at("step"));
-        }
-    }
+    let series = Series::within(campaign_id, span, step, app.settings.max_points)?;
     if campaign_id != 0 && app.ledger.campaign(campaign_id).await?.is_none() {
         return Err(super::campaigns::not_found(campaign_id));
     }
-    let whole = Span {
-        start: span.start.map(|t| Micros(t.0.div_euclid(MINUTE) * MINUTE)),
-        end: span.end.map(|t| Micros((t.0 + MINUTE - 1).div_euclid(MINUTE) * MINUTE)),
-    };
-    let series = Series { campaign_id, span: whole, step, limit: app.settings.max_points };
     let counted = app.statistics.series(&series).await?;
     page(counted.rows, None, counted.at)
 }
@@ -118,7 +102,7 @@ fn filter(params: &mut params::Params) -> Result<EventFilter, Problem> {
 
 /// Events one by one are asked for in ranges that an index can serve. Without times a page is
 /// bounded by its rows and by the query's seconds and memory.
-pub(super) fn narrow(span: Span, days: u32) -> Result<(), Problem> {
+pub(crate) fn narrow(span: Span, days: u32) -> Result<(), Problem> {
     match (span.start, span.end) {
         (Some(start), Some(end)) if end.0 - start.0 > i64::from(days) * DAY => {
             let detail = format!("the range is longer than {days} days (panel.max_range_days): ask in parts");

@@ -4,6 +4,7 @@
 //! by one and refuses the rest, asks one source, and maps the answer to a type of [`types`].
 //! GraphQL, the live view and the web pages will sit beside this folder and ask the same sources.
 
+mod analytics;
 mod audit;
 pub(crate) mod body;
 mod campaigns;
@@ -11,6 +12,7 @@ mod catalogue;
 mod dead;
 mod events;
 mod explore;
+mod graphql;
 mod health;
 mod lines;
 pub(crate) mod params;
@@ -24,6 +26,7 @@ use crate::access;
 use crate::app::App;
 use crate::web as pages;
 use actix_web::{HttpRequest, HttpResponse, web};
+pub(crate) use events::narrow;
 use params::Params;
 use penstock::ledger::Ledger;
 use penstock::time::{Clock, Micros};
@@ -72,7 +75,20 @@ pub fn routes<L: Ledger>(config: &mut web::ServiceConfig) {
             web::resource("/api/v1/dimensions/{dim}/values").get(explore::values::<L>).default_service(only("GET")),
         )
         .service(web::resource("/api/v1/windows").get(explore::windows::<L>).default_service(only("GET")))
+        .service(web::resource("/api/v1/analytics/users").get(analytics::users::<L>).default_service(only("GET")))
+        .service(web::resource("/api/v1/analytics/funnel").get(analytics::funnel::<L>).default_service(only("GET")))
+        .service(
+            web::resource("/api/v1/analytics/retention").get(analytics::retention::<L>).default_service(only("GET")),
+        )
+        .service(web::resource("/api/v1/analytics/ab").get(analytics::ab::<L>).default_service(only("GET")))
+        .service(web::resource("/api/v1/analytics/top").get(analytics::top::<L>).default_service(only("GET")))
         .service(web::resource("/api/v1/quality").get(quality::quality::<L>).default_service(only("GET")))
+        .service(
+            web::resource("/graphql")
+                .get(graphql::open::<L>)
+                .post(graphql::ask::<L>)
+                .default_service(only("GET, POST")),
+        )
         .service(web::resource("/api/v1/now").get(status::moment::<L>).default_service(only("GET")))
         .service(web::resource("/api/v1/status").get(status::status::<L>).default_service(only("GET")))
         .service(web::resource("/api/v1/reconcile").post(reconcile::reconcile::<L>).default_service(only("POST")))

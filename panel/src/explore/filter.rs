@@ -88,12 +88,16 @@ impl Filter {
     }
 
     /// Only events of this campaign besides.
-    #[must_use]
-    pub fn of_campaign(mut self, id: u32) -> Filter {
+    ///
+    /// Errors: `bad_parameter` when there are as many conditions as there may be.
+    pub fn of_campaign(mut self, id: u32) -> Result<Filter, Problem> {
+        if self.0.len() == MOST_CONDITIONS {
+            return Err(Problem::parameter("filter", "has as many conditions as it may have besides campaign_id"));
+        }
         if let Some(dimension) = dimension("campaign_id") {
             self.0.push(Condition { dimension, op: Op::In, texts: Vec::new(), numbers: vec![u64::from(id)] });
         }
-        self
+        Ok(self)
     }
 
     /// Whether the minutes' roll-up has all that is asked for.

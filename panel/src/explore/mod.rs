@@ -54,16 +54,10 @@ impl Explore {
     #[must_use]
     pub fn question(&self) -> Question {
         let rolled = self.rolls_up();
-        let mut q = Question::new(if rolled { "explore_minutes" } else { "explore" }, "SELECT 1 AS one");
-        if self.step.is_some() {
-            q = q.and(", formatDateTime(toDateTime64(t, 0, 'UTC'), '%Y-%m-%dT%H:%i:%SZ', 'UTC') AS time");
-        }
-        for dimension in &self.dimensions {
-            q = q.and(",").and(dimension.outer);
-        }
-        for measure in &self.measures {
-            q = q.and(",").and(measure.outer);
-        }
+        let time = "formatDateTime(toDateTime64(t, 0, 'UTC'), '%Y-%m-%dT%H:%i:%SZ', 'UTC') AS time";
+        let outer = self.step.map(|_| time).into_iter();
+        let outer = outer.chain(self.dimensions.iter().map(|d| d.outer)).chain(self.measures.iter().map(|m| m.outer));
+        let mut q = listed(Question::new(if rolled { "explore_minutes" } else { "explore" }, "SELECT"), outer);
         q = self.inner(q.and("FROM ("), rolled).and(")");
         self.ordered(q).and("LIMIT {limit: UInt64}").uint("limit", self.limit)
     }
@@ -103,11 +97,8 @@ impl Explore {
         q = q.and(if rolled { "FROM stats_minute WHERE 1" } else { "FROM events WHERE 1" });
         q = if rolled { within(q, self.span, "minute") } else { within(q, self.span, "time") };
         q = self.filter.apply(q);
-        let mut groups = self.step.map(|_| "t").into_iter().chain(self.dimensions.iter().map(|d| d.alias));
-        match groups.next() {
-            None => q.and("HAVING 1"),
-            Some(first) => groups.fold(q.and("GROUP BY").and(first), |q, next| q.and(",").and(next)),
-        }
+        let mut groups = self.step.map(|_| "t").into_iter().chain(self.dimensions.iter().map(|d| d.alias)).peekable();
+        if groups.peek().is_none() { q.and("HAVING 1") } else { listed(q.and("GROUP BY"), groups) }
     }
 
     fn ordered(&self, q: Question) -> Question {
@@ -116,7 +107,7 @@ impl Explore {
             None if self.step.is_some() => (Key::Time, false),
             None => match self.measures.first() {
                 Some(measure) => (Key::Measure(measure), true),
-                None => return self.ties(q.and("ORDER BY one")),
+                None => return self.ties(q.and("ORDER BY 1")),
             },
         };
         let by = match key {
@@ -133,6 +124,11 @@ impl Explore {
         let q = if self.step.is_some() { q.and(", t") } else { q };
         self.dimensions.iter().fold(q, |q, d| q.and(",").and(d.alias))
     }
+}
+
+/// Adds parts with commas between them.
+fn listed(q: Question, parts: impl Iterator<Item = &'static str>) -> Question {
+    parts.enumerate().fold(q, |q, (i, part)| if i == 0 { q.and(part) } else { q.and(",").and(part) })
 }
 
 /// Adds the bounds of `column`, with their values.

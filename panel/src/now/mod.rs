@@ -133,7 +133,6 @@ impl Sampler {
 
     /// Changes with every sample.
     #[must_use]
-    #[expect(dead_code, reason = "for the live feed")]
     pub fn ticks(&self) -> watch::Receiver<u64> {
         self.ticks.subscribe()
     }

@@ -95,15 +95,7 @@ impl Statistics {
         after: Option<&Cursor>,
         limit: u64,
     ) -> Result<Vec<Event>, StatisticsError> {
-        let mut q = Question::new(
-            "events",
-            "SELECT toString(id) AS id, type, toUnixTimestamp64Micro(time) AS time_us, \
-             toUnixTimestamp64Micro(received) AS received_us, server, campaign_id, toString(cost_nanos) AS cost, \
-             tag, variation_id, site_id, zone_id, user_id, ip, country, user_agent, device, os, \
-             impression_id, click_id, goal, toString(value_micros) AS value_micros, extra, \
-             log_topic, log_partition, log_offset \
-             FROM events WHERE 1",
-        );
+        let mut q = columns(Question::new("events", "")).and("FROM events WHERE 1");
         // Wide columns are read only where the page can lie: its last time is looked up first, in
         // the narrow ones.
         q = page(q, filter, order, after).and(match order {
@@ -132,9 +124,25 @@ impl Statistics {
                 .uint("after_partition", u64::from(after.place.1))
                 .uint("after_offset", after.place.2);
         }
-        let rows = self.fresh::<Row>(&q).await?;
+        self.rows(&q).await
+    }
+
+    /// Events, as [`columns`] reads them.
+    pub(super) async fn rows(&self, q: &Question) -> Result<Vec<Event>, StatisticsError> {
+        let rows = self.fresh::<Row>(q).await?;
         rows.into_iter().map(Event::try_from).collect()
     }
+}
+
+/// What an event is made of; conditions must name `events.id` and `events.time`, which mean others here.
+pub(super) fn columns(q: Question) -> Question {
+    q.and(
+        "SELECT toString(id) AS id, type, toUnixTimestamp64Micro(time) AS time_us, \
+         toUnixTimestamp64Micro(received) AS received_us, server, campaign_id, toString(cost_nanos) AS cost, \
+         tag, variation_id, site_id, zone_id, user_id, ip, country, user_agent, device, os, \
+         impression_id, click_id, goal, toString(value_micros) AS value_micros, extra, \
+         log_topic, log_partition, log_offset",
+    )
 }
 
 fn count_question(filter: &EventFilter) -> Question {

@@ -8,12 +8,14 @@ mod events;
 mod paces;
 mod quality;
 mod series;
+mod tail;
 mod values;
 mod windows;
 
 pub use events::{Cursor, EventFilter, Order, TEXTS};
 pub use quality::Delivered;
 pub use series::Series;
+pub use tail::TailFilter;
 pub use windows::Windows;
 
 use bytes::{Bytes, BytesMut};

@@ -2,6 +2,7 @@
 
 use super::{Counted, Question, Statistics, StatisticsError};
 use crate::api::params::Span;
+use crate::api::problem::{Code, Problem};
 use crate::api::types::{Kpis, Sum, Time, TimeseriesPoint};
 use penstock::time::Micros;
 use serde::Deserialize;
@@ -17,6 +18,31 @@ pub struct Series {
     pub step: u64,
     /// Points above this are an error ([`StatisticsError::TooExpensive`]).
     pub limit: u64,
+}
+
+const MINUTE: i64 = 60_000_000;
+
+impl Series {
+    /// A series within its bounds: whole minutes, and no more steps than `limit`.
+    ///
+    /// Errors: `bad_parameter`, `bad_range`.
+    pub fn within(campaign_id: u32, span: Span, step: u64, limit: u64) -> Result<Series, Problem> {
+        if step == 0 || !step.is_multiple_of(60) || step > 366 * 86_400 {
+            return Err(Problem::parameter("step", "must be whole minutes, at most 366d"));
+        }
+        if let (Some(start), Some(end)) = (span.start, span.end) {
+            let steps = (end.0 - start.0) / 1_000_000 / i64::try_from(step).unwrap_or(i64::MAX);
+            if u64::try_from(steps).unwrap_or(0) > limit {
+                let detail = format!("more than {limit} steps: take a longer step");
+                return Err(Problem::new(Code::BadRange, detail).at("step"));
+            }
+        }
+        let span = Span {
+            start: span.start.map(|t| Micros(t.0.div_euclid(MINUTE) * MINUTE)),
+            end: span.end.map(|t| Micros((t.0 + MINUTE - 1).div_euclid(MINUTE) * MINUTE)),
+        };
+        Ok(Series { campaign_id, span, step, limit })
+    }
 }
 
 #[derive(Deserialize)]

@@ -10,6 +10,7 @@ use penstock::telemetry::SharedRegistry;
 use penstock::time::{Clock, Micros, SystemClock};
 use penstock_consumers::balances::ledger::sqlite::SqliteLedger;
 use penstock_panel::api::types::{ArchivePlace, DeadLetter, DeadSummary, ProblemBody, SpoolPartition, SpoolStatus};
+use penstock_panel::feed::Feed;
 use penstock_panel::reconcile::{ArchiveCounts, ArchiveSource, Later, Mark, MarkSource};
 use penstock_panel::{ClickHouse, DeadFilter, DeadKey, DeadStore, Panel, PanelConfig, Running, SpoolView};
 use reqwest::{Method, StatusCode};
@@ -174,6 +175,7 @@ pub struct World {
     pub shutdown: CancellationToken,
     pub running: Running,
     pub ledger: SqliteLedger,
+    pub feed: Feed,
     http: reqwest::Client,
     _dir: tempfile::TempDir,
 }
@@ -223,10 +225,12 @@ impl World {
         let shutdown = CancellationToken::new();
         let settings = PanelSettings { listen: "127.0.0.1:0".parse().unwrap(), ..settings };
         let url = clickhouse.unwrap_or_else(|| stub.url.clone());
-        let running = Panel::start(config(settings, url, ledger.clone(), clock, shutdown.clone())).unwrap();
+        let feed = Feed::default();
+        let config = config(settings, url, ledger.clone(), clock, shutdown.clone());
+        let running = Panel::start(PanelConfig { feed: feed.clone(), ..config }).unwrap();
         let base = format!("http://{}", running.address);
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
-        World { base, stub, shutdown, running, ledger, http, _dir: dir }
+        World { base, stub, shutdown, running, ledger, feed, http, _dir: dir }
     }
 
     /// What another panel over the same ledger would be started with.
@@ -306,6 +310,7 @@ fn config(
         live: Arc::new(penstock_panel::Live::new(Vec::new(), Some(nothing.clone()))),
         archive: nothing.clone(),
         dead: nothing,
+        feed: Feed::default(),
         roles: Vec::new(),
         registry: SharedRegistry::new(),
         clock,

@@ -3,6 +3,7 @@
 //! 64-bit amounts are strings (a JavaScript number cannot hold them), counts and offsets are
 //! numbers, times are RFC 3339 in UTC. A client should ignore fields that it does not know.
 
+mod analytics;
 mod campaigns;
 mod explore;
 mod now;
@@ -11,6 +12,10 @@ mod reconcile;
 mod scalars;
 mod status;
 
+pub use analytics::{
+    AbComparison, AbReport, AbVariation, Cohort, FunnelGroup, FunnelReport, FunnelStep, RetentionReport, TopRow,
+    UniqueUsers, UsersPoint,
+};
 pub use campaigns::{
     ArchivePlace, AuditEntry, Budget, Campaign, CatalogueImported, Change, DeadLetter, Event, Kpis, Place, Placed,
     Stop, TimeseriesPoint,
