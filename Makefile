@@ -190,13 +190,13 @@ $(CHDB): parts/chdb/package-lock.json scripts/fetch-chdb.sh
 	@scripts/fetch-chdb.sh "$(PARTS)/chdb"
 
 .PHONY: python
-python: $(VENV)/.ready ## Python's fastavro and PyMySQL, the tests' oracles
+python: $(VENV)/.ready ## Python's fastavro, PyMySQL and schemathesis, the tests' oracles
 
 $(VENV)/.ready: tests/oracle/requirements.txt
 	@scripts/need.sh
 	@python3 -m venv "$(VENV)" || { echo "make: python3 cannot make a virtual environment: install the package python3-venv" >&2; exit 1; }
 	@"$(PYTHON)" -m pip install --quiet --disable-pip-version-check -r tests/oracle/requirements.txt
-	@"$(PYTHON)" -c 'import fastavro, pymysql' && touch $@
+	@"$(PYTHON)" -c 'import fastavro, pymysql, schemathesis' && touch $@
 
 $(DENY):
 	@scripts/need.sh

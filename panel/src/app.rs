@@ -159,7 +159,6 @@ impl<L: Ledger> App<L> {
     pub(crate) fn schema(self: &Arc<Self>) -> &Schema {
         self.schema.get_or_init(|| graphql::schema(self.clone()))
     }
-
 }
 
 impl<L: Ledger + Accounts> App<L> {

@@ -6,8 +6,8 @@
 //! [`reconcile`] is where log, archive, statistics and ledger are held against each other.
 
 pub mod access;
-pub mod api;
 mod analytics;
+pub mod api;
 mod app;
 mod campaigns;
 mod errors;
@@ -17,6 +17,7 @@ pub mod feed;
 mod graphql;
 mod live;
 mod now;
+mod openapi;
 mod quality;
 pub mod reconcile;
 mod server;
@@ -29,4 +30,4 @@ pub use app::{DeadFilter, DeadKey, DeadStore, LOCAL, PanelConfig, RoleProbe, Spo
 pub use live::{Live, Standing, sink_status};
 pub use now::exposition::Counters;
 pub use server::{Panel, Running};
-pub use statistics::{Bounds, ClickHouse, Question, Statistics, StatisticsError};
+pub use statistics::{Bounds, ClickHouse, Question, Statistics, StatisticsError, TailFilter};

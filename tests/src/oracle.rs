@@ -66,3 +66,60 @@ pub fn compare(input: &Input, clickhouse: &str, ledger: &str, archive: &str, log
         String::from_utf8_lossy(&output.stderr)
     );
 }
+
+/// Holds the answers of a running system's panel against the input, counted by Python.
+///
+/// # Panics
+/// With every difference, or when Python is not there.
+pub fn panel_equals(system: &System, input: &Input) {
+    let mut command = Command::new("python3");
+    command.arg(root().join("tests/oracle/panel.py"));
+    command.args(["--panel", &format!("http://{}", system.panel)]);
+    command.arg("--events").arg(&input.events).arg("--catalogue").arg(&input.catalogue);
+    if let Some(expected) = &input.expected {
+        command.arg("--expected").arg(expected);
+    }
+    let output = command.output().expect("python runs");
+    assert!(
+        output.status.success(),
+        "the panel's answers differ from the input:\n{}{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+        system.log()
+    );
+}
+
+/// Sends the panel requests that schemathesis makes up from its OpenAPI document, valid and not.
+///
+/// # Panics
+/// When one of them ends in a 5xx that is no promised 503, or the Python environment is not there.
+pub fn schemathesis(system: &System, examples: u32) {
+    let program = root().join(".parts/venv/bin/schemathesis");
+    assert!(program.exists(), "{} is not there: run `make parts` first", program.display());
+    let output = Command::new(program)
+        .env("SCHEMATHESIS_HOOKS", "schemathesis_hooks")
+        .env("PYTHONPATH", root().join("tests/oracle"))
+        .current_dir(root().join("tests/oracle"))
+        .args(["run", &format!("http://{}/api/v1/openapi.json", system.panel)])
+        .args(["--checks", "no_server_fault", "--max-examples", &examples.to_string()])
+        .args([
+            "--phases",
+            "examples,coverage,fuzzing",
+            "--mode",
+            "all",
+            "--seed",
+            "1",
+            "--no-color",
+            "--request-timeout",
+            "60",
+        ])
+        .output()
+        .expect("schemathesis runs");
+    assert!(
+        output.status.success(),
+        "{}{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+        system.log()
+    );
+}

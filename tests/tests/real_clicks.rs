@@ -15,6 +15,7 @@ async fn clickhouse_ledger_and_archive_each_equal_the_counted_totals() {
     let _ = system.expect(&["ingest", &events], 0);
     let _ = system.expect(&["reconcile", "--wait", "60s"], 0);
     oracle::stores_equal(&system, &input);
+    oracle::panel_equals(&system, &input);
 
     // What stands must still stand after an orderly restart.
     assert_eq!(system.stop().await, Some(0), "{}", system.log());

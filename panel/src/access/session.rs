@@ -18,7 +18,7 @@ use penstock::settings::AccessMode;
 use serde::{Deserialize, Serialize};
 
 /// Who is logged in, and how to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Session {
     /// Everybody is let in.
     pub open: bool,
@@ -33,20 +33,22 @@ pub struct Session {
 }
 
 /// Who is logged in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SessionUser {
     /// The user's or token's name, or `local`.
     pub name: String,
     /// What they may do.
+    #[schema(value_type = String, example = "viewer")]
     pub role: Role,
     /// How they came in.
+    #[schema(value_type = String, example = "password")]
     pub via: Via,
     /// Only the password's route is open to them yet.
     pub must_change_password: bool,
 }
 
 /// Where the login through the identity provider begins.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct OidcLogin {
     /// What stands on the button.
     pub label: String,

@@ -11,13 +11,14 @@ use penstock::accounts::{self, AccountsError, NewToken, Role};
 use serde::{Deserialize, Serialize};
 
 /// A token, without its secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Token {
     /// What names it, a part of the token itself.
     pub id: String,
     /// What it is for.
     pub name: String,
     /// What it may do.
+    #[schema(value_type = String, example = "viewer")]
     pub role: Role,
     /// Who made it.
     pub created_by: String,
@@ -30,13 +31,14 @@ pub struct Token {
 }
 
 /// A token as it is shown once, to who made it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct MadeToken {
     /// What names it.
     pub id: String,
     /// What it is for.
     pub name: String,
     /// What it may do.
+    #[schema(value_type = String, example = "viewer")]
     pub role: Role,
     /// From when on it is void.
     pub expires: Option<Time>,

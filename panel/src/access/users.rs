@@ -10,15 +10,17 @@ use penstock::accounts::{self, AccountsError, LoginWay, NewUser, Proof, Role, Us
 use serde::{Deserialize, Serialize};
 
 /// Somebody who may log in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct User {
     /// The name.
     pub name: String,
     /// What they may do.
+    #[schema(value_type = String, example = "viewer")]
     pub role: Role,
     /// Whether they are locked out.
     pub disabled: bool,
     /// How they log in.
+    #[schema(value_type = String, example = "password")]
     pub via: LoginWay,
     /// Whether they must change the password before anything else.
     pub must_change_password: bool,

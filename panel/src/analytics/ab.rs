@@ -46,8 +46,12 @@ impl Metric {
 }
 
 /// Levels of confidence with the quantile of the normal distribution of each, two-sided.
-pub const CONFIDENCES: [(&str, &str); 4] =
-    [("0.9", "1.6448536269514722"), ("0.95", "1.959963984540054"), ("0.99", "2.5758293035489004"), ("0.999", "3.2905267314918945")];
+pub const CONFIDENCES: [(&str, &str); 4] = [
+    ("0.9", "1.6448536269514722"),
+    ("0.95", "1.959963984540054"),
+    ("0.99", "2.5758293035489004"),
+    ("0.999", "3.2905267314918945"),
+];
 
 /// A comparison.
 #[derive(Clone, Debug)]

@@ -46,7 +46,11 @@ pub async fn funnel<L: Ledger>(app: Shared<L>, request: HttpRequest) -> Outcome 
         None => None,
         Some(name) => {
             let found = dimension(&name).filter(|d| d.column().is_some() && d.name != "type" && d.name != "user_id");
-            Some(found.ok_or_else(|| Problem::parameter("by", "must be a dimension other than type, user_id and times"))?)
+            Some(
+                found.ok_or_else(|| {
+                    Problem::parameter("by", "must be a dimension other than type, user_id and times")
+                })?,
+            )
         }
     };
     params.done()?;
@@ -136,7 +140,10 @@ fn steps(text: &str) -> Result<Vec<&'static str>, Problem> {
     let found: Option<Vec<&'static str>> =
         text.split(',').map(|name| penstock::event::by_name(name.trim()).map(|t| t.name)).collect();
     found.filter(|steps| (2..=MOST_STEPS).contains(&steps.len())).ok_or_else(|| {
-        Problem::parameter("steps", format!("must be 2 to {MOST_STEPS} event types, such as impression,click,conversion"))
+        Problem::parameter(
+            "steps",
+            format!("must be 2 to {MOST_STEPS} event types, such as impression,click,conversion"),
+        )
     })
 }
 

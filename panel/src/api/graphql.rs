@@ -121,7 +121,8 @@ async fn serve<L: Ledger>(app: Arc<App<L>>, begun: Begun) {
     let socket = WebSocket::new(app.schema().clone(), incoming, protocol);
     let (entering, entered) = (app.clone(), of.clone());
     let mut socket = Box::pin(socket.on_connection_init(move |payload| async move {
-        let caller = enter(&entering.access, caller, &payload).await.map_err(|e| async_graphql::Error::new(e.detail))?;
+        let caller =
+            enter(&entering.access, caller, &payload).await.map_err(|e| async_graphql::Error::new(e.detail))?;
         let _ = entered.set(caller);
         let mut data = Data::default();
         data.insert(Connection::default());

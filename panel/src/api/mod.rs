@@ -10,6 +10,7 @@ pub(crate) mod body;
 mod campaigns;
 mod catalogue;
 mod dead;
+mod docs;
 mod events;
 mod explore;
 mod graphql;
@@ -102,6 +103,9 @@ pub fn routes<L: Ledger>(config: &mut web::ServiceConfig) {
         .service(web::resource("/api/v1/dead").get(dead::list::<L>).default_service(only("GET")))
         .service(web::resource("/api/v1/dead/{id}").get(dead::show::<L>).default_service(only("GET")))
         .service(web::resource("/api/v1/audit").get(audit::list::<L>).default_service(only("GET")))
+        .service(web::resource("/api/v1/openapi.json").get(docs::document).default_service(only("GET")))
+        .service(web::resource("/api/docs").get(docs::page).default_service(only("GET")))
+        .service(web::resource("/api/docs/{path:.*}").get(docs::part).default_service(only("GET")))
         .configure(access::routes)
         .service(web::resource("/assets/{path:.*}").get(pages::asset).default_service(only("GET")))
         .default_service(web::to(pages::other));

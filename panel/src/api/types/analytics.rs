@@ -4,7 +4,7 @@ use super::Time;
 use serde::{Deserialize, Serialize};
 
 /// Different users.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct UniqueUsers {
     /// By step; steps without users are left out.
     pub rows: Vec<UsersPoint>,
@@ -13,7 +13,7 @@ pub struct UniqueUsers {
 }
 
 /// Users of one step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct UsersPoint {
     /// Its begin.
     pub time: Time,
@@ -22,7 +22,7 @@ pub struct UsersPoint {
 }
 
 /// A funnel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FunnelReport {
     /// Its steps.
     pub steps: Vec<FunnelStep>,
@@ -32,7 +32,7 @@ pub struct FunnelReport {
 }
 
 /// A funnel of those events that have one value.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FunnelGroup {
     /// The value.
     pub value: String,
@@ -41,7 +41,7 @@ pub struct FunnelGroup {
 }
 
 /// One step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FunnelStep {
     /// From 1.
     pub step: u32,
@@ -57,7 +57,7 @@ pub struct FunnelStep {
 }
 
 /// Who comes again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RetentionReport {
     /// `day`, `week`, `month`.
     pub unit: String,
@@ -66,7 +66,7 @@ pub struct RetentionReport {
 }
 
 /// Users who came for the first time in one period.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Cohort {
     /// The period's first day.
     pub start: String,
@@ -77,7 +77,7 @@ pub struct Cohort {
 }
 
 /// Variations against each other.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AbReport {
     /// What the others are compared with; `null` when there is nothing to compare.
     pub control: Option<String>,
@@ -90,7 +90,7 @@ pub struct AbReport {
 }
 
 /// One variation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AbVariation {
     /// Its id.
     pub variation_id: String,
@@ -105,7 +105,7 @@ pub struct AbVariation {
 }
 
 /// One variation against the control.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AbComparison {
     /// Its id.
     pub variation_id: String,
@@ -124,7 +124,7 @@ pub struct AbComparison {
 }
 
 /// One value of a dimension with its figure.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TopRow {
     /// The value.
     pub value: serde_json::Value,

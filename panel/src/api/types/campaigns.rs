@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// One event as ClickHouse holds it. Absent fields are `null`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Event {
     /// UUID.
     pub id: String,
@@ -22,6 +22,7 @@ pub struct Event {
     /// Campaign it was attributed to; 0 = none.
     pub campaign_id: u32,
     /// What it cost.
+    #[schema(value_type = String, example = "3000000")]
     pub cost_nanos: Nanos,
     /// Further columns that are not empty, by name.
     pub payload: BTreeMap<String, serde_json::Value>,
@@ -34,7 +35,7 @@ pub struct Event {
 }
 
 /// An event and where it lies.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Placed {
     /// The event.
     #[serde(flatten)]
@@ -44,7 +45,7 @@ pub struct Placed {
 }
 
 /// Where an event lies.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Place {
     /// Log or topic.
     pub log: String,
@@ -57,7 +58,7 @@ pub struct Place {
 }
 
 /// Where the archive has an event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ArchivePlace {
     /// Path of the file below the archive's root; of the hour's folder when it is not there yet,
     /// or when several compacted files hold the hour.
@@ -67,7 +68,7 @@ pub struct ArchivePlace {
 }
 
 /// How often each type of event was counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Kpis {
     /// Visits.
     pub visits: u64,
@@ -80,7 +81,7 @@ pub struct Kpis {
 }
 
 /// A campaign with its money.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Campaign {
     /// Its number.
     pub campaign_id: u32,
@@ -109,12 +110,16 @@ pub struct Campaign {
     /// What all campaigns of its advertiser may spend together; `null` = no limit.
     pub balance_micros: Option<Amount>,
     /// Charged over its life, adjustments included.
+    #[schema(value_type = String, example = "3000000")]
     pub spent_nanos: Nanos,
     /// Charged for events of the current day in its zone.
+    #[schema(value_type = String, example = "3000000")]
     pub spent_today_nanos: Nanos,
     /// Sum of its adjustments; negative when money was given back.
+    #[schema(value_type = String, example = "3000000")]
     pub adjusted_nanos: Nanos,
     /// Charged past the budget.
+    #[schema(value_type = String, example = "3000000")]
     pub overspend_nanos: Nanos,
     /// Charged events by type.
     pub kpis: Kpis,
@@ -129,7 +134,7 @@ pub struct Campaign {
 }
 
 /// One reason why a campaign is stopped.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Stop {
     /// Which.
     pub reason: String,
@@ -142,7 +147,7 @@ pub struct Stop {
 }
 
 /// One step of a time series. Steps without events are left out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TimeseriesPoint {
     /// Start of the step.
     pub time: Time,
@@ -153,7 +158,7 @@ pub struct TimeseriesPoint {
 }
 
 /// Body of `stop` and `resume`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
     /// For the audit: 1 to 500 characters.
@@ -161,14 +166,16 @@ pub struct Change {
 }
 
 /// Body of `PUT …/budget`. A field that is left out stays as it is; `null` takes the budget away.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
     /// Budget over the campaign's life.
     #[serde(default, with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub total_budget_micros: Option<Option<Amount>>,
     /// Budget a day.
     #[serde(default, with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub daily_budget_micros: Option<Option<Amount>>,
     /// For the audit, at most 500 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -190,7 +197,7 @@ mod present {
 }
 
 /// Answer of `PUT /api/v1/catalogue`. It comes when the new catalogue holds for new events.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CatalogueImported {
     /// Whether anything was changed.
     pub changed: bool,
@@ -203,11 +210,12 @@ pub struct CatalogueImported {
     /// Events received from this time on are priced by it.
     pub known_from: Time,
     /// What was new, changed, moved and closed.
+    #[schema(value_type = Object)]
     pub report: penstock::ledger::ImportReport,
 }
 
 /// One record that a sink could not take.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DeadLetter {
     /// `{sink}:{log}:{partition}:{offset}`; what `GET /api/v1/dead/{id}` takes.
     pub id: String,
@@ -240,7 +248,7 @@ pub struct DeadLetter {
 }
 
 /// One change that somebody made.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AuditEntry {
     /// Counts up.
     pub id: u64,

@@ -5,7 +5,7 @@ use penstock::money::Nanos;
 use serde::{Deserialize, Serialize};
 
 /// A table: one array a row, its cells in the order of `columns`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Table {
     /// What the cells are.
     pub columns: Vec<Column>,
@@ -17,7 +17,7 @@ pub struct Table {
 }
 
 /// One column of a table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Column {
     /// Its name: a dimension's, a measure's, or `time`.
     pub name: String,
@@ -28,7 +28,7 @@ pub struct Column {
 }
 
 /// A value of a dimension and how often it is there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DimensionValue {
     /// The value, as filters take it.
     pub value: String,
@@ -37,7 +37,7 @@ pub struct DimensionValue {
 }
 
 /// Events of one type in ten seconds of their own time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Window {
     /// Its begin.
     pub window_start: Time,
@@ -49,7 +49,7 @@ pub struct Window {
 }
 
 /// What a campaign was charged in one hour for events of one type.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LedgerLine {
     /// The hour's begin.
     pub hour: Time,
@@ -59,11 +59,12 @@ pub struct LedgerLine {
     /// Charged events.
     pub events: u64,
     /// What they cost.
+    #[schema(value_type = String, example = "3000000")]
     pub cost_nanos: Nanos,
 }
 
 /// A correction by hand.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AdjustmentLine {
     /// Its number.
     pub id: u64,
@@ -72,6 +73,7 @@ pub struct AdjustmentLine {
     /// `refund`, `reversal`, `correction`.
     pub kind: String,
     /// Added to what is spent; negative gives money back.
+    #[schema(value_type = String, example = "3000000")]
     pub amount_nanos: Nanos,
     /// Who made it.
     pub who: String,
@@ -82,7 +84,7 @@ pub struct AdjustmentLine {
 }
 
 /// One state of a campaign as the ad servers were told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct StateLine {
     /// Ascends over all campaigns.
     pub version: u64,
@@ -97,7 +99,7 @@ pub struct StateLine {
 }
 
 /// Whether data can be trusted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Quality {
     /// Dead letters by sink and reason.
     pub dead: Vec<DeadCount>,
@@ -117,7 +119,7 @@ pub struct Quality {
 }
 
 /// Dead letters of one sink with one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DeadCount {
     /// The sink that refused them.
     pub sink: String,
@@ -128,7 +130,7 @@ pub struct DeadCount {
 }
 
 /// Events of one type and log that were booked in one way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Booked {
     /// Log or topic.
     pub log: String,
@@ -142,7 +144,7 @@ pub struct Booked {
 }
 
 /// Events by the time from when they happened to when they were received.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Late {
     /// `<1m`, `1-10m`, `10-60m`, `1-24h`, `>24h`.
     pub bucket: String,

@@ -34,7 +34,7 @@ pub use status::{
 use serde::{Deserialize, Serialize};
 
 /// The envelope of a single statistic: `{"status":"ok","result":N,"timestamp":"…"}`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Answer<T> {
     /// Always `ok`; an error is a problem document with another content type.
     pub status: String,
@@ -45,7 +45,7 @@ pub struct Answer<T> {
 }
 
 /// The envelope of a list: [`Answer`] with the cursor of the next page.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Page<T> {
     /// Always `ok`.
     pub status: String,

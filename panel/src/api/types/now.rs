@@ -4,7 +4,7 @@ use super::{Health, RoleStatus, Time};
 use serde::{Deserialize, Serialize};
 
 /// The page *Now*.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Now {
     /// When this was taken.
     pub time: Time,
@@ -34,7 +34,7 @@ pub struct Now {
 }
 
 /// Events a second, rounded to a tenth.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Rates {
     /// Impressions.
     pub impression: f64,
@@ -47,7 +47,7 @@ pub struct Rates {
 }
 
 /// One second of the history.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Moment {
     /// Its end.
     pub time: Time,
@@ -57,7 +57,7 @@ pub struct Moment {
 }
 
 /// Median and 99th percentile, in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Percentiles {
     /// Half of all lie at or below.
     pub p50: f64,
@@ -66,7 +66,7 @@ pub struct Percentiles {
 }
 
 /// How full the spools are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SpoolNow {
     /// Bytes on disk.
     pub bytes: u64,
@@ -79,7 +79,7 @@ pub struct SpoolNow {
 }
 
 /// One sink over all its partitions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SinkNow {
     /// `statistics`, `balances`, `archive`.
     pub sink: String,
@@ -94,7 +94,7 @@ pub struct SinkNow {
 }
 
 /// A campaign that is stopped for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct StopNow {
     /// Its number.
     pub campaign_id: u32,

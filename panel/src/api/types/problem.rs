@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Body of an `application/problem+json` answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ProblemBody {
     /// `urn:penstock:problem:{code}`.
     #[serde(rename = "type")]

@@ -4,7 +4,7 @@ use super::{Sum, Time};
 use serde::{Deserialize, Serialize};
 
 /// Body of the request; an empty body asks with the defaults.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReconcileRequest {
     /// Longest wait in seconds until every sink has taken in what was acknowledged when the
@@ -13,7 +13,7 @@ pub struct ReconcileRequest {
 }
 
 /// The verdict.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Reconciliation {
     /// No difference was found. Lag is no difference.
     pub equal: bool,
@@ -37,7 +37,7 @@ pub struct Reconciliation {
 }
 
 /// A number of events and what they cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Figures {
     /// Events.
     pub events: u64,
@@ -46,7 +46,7 @@ pub struct Figures {
 }
 
 /// One log partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PartitionReport {
     /// Log; `*` in the totals.
     pub log: String,
@@ -65,7 +65,7 @@ pub struct PartitionReport {
 }
 
 /// What one sink holds of one partition, below its position.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SinkReport {
     /// Everything before this offset was written when the sink was looked at.
     pub position: u64,
@@ -89,7 +89,7 @@ pub struct SinkReport {
 }
 
 /// Two sides that should agree and do not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Difference {
     /// Which promise is broken, stable: `statistics_missing`, `statistics_surplus`,
     /// `statistics_doubled`, `archive_missing`, `archive_surplus`, `balances_missing`,

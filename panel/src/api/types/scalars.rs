@@ -4,6 +4,9 @@ use penstock::money::Nanos;
 use penstock::time::Micros;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// `n` parts of which `per` make one, for a person to look at: 35 tenths are 3.5. Money never
 /// comes this way.
@@ -108,6 +111,39 @@ impl<'de> Deserialize<'de> for Sum {
         text.parse().map(Sum).map_err(serde::de::Error::custom)
     }
 }
+
+/// A text in the document of the API, with an example.
+fn text(about: &str, example: &str, format: Option<SchemaFormat>) -> RefOr<Schema> {
+    let object = ObjectBuilder::new().schema_type(Type::String).description(Some(about));
+    RefOr::T(Schema::Object(object.format(format).examples([example]).build()))
+}
+
+impl PartialSchema for Time {
+    fn schema() -> RefOr<Schema> {
+        let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
+        text("RFC 3339 in UTC", "2017-11-06T16:00:00Z", Some(format))
+    }
+}
+
+impl PartialSchema for Amount {
+    fn schema() -> RefOr<Schema> {
+        text(
+            "10^-6 of the account's currency: a string in answers, a string or an integer in requests",
+            "3504000",
+            None,
+        )
+    }
+}
+
+impl PartialSchema for Sum {
+    fn schema() -> RefOr<Schema> {
+        text("10^-9 of the account's currency, up to 128 bits", "90137000000", None)
+    }
+}
+
+impl ToSchema for Time {}
+impl ToSchema for Amount {}
+impl ToSchema for Sum {}
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How well something does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
     /// Works.
@@ -17,7 +17,7 @@ pub enum Health {
 }
 
 /// Everything `penstock status` shows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Status {
     /// The worst of the roles' healths.
     pub health: Health,
@@ -43,7 +43,7 @@ pub struct Status {
 }
 
 /// One role.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RoleStatus {
     /// Its name.
     pub name: String,
@@ -54,7 +54,7 @@ pub struct RoleStatus {
 }
 
 /// The log on disk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SpoolStatus {
     /// Name of the log, `spool-…`.
     pub log: String,
@@ -67,7 +67,7 @@ pub struct SpoolStatus {
 }
 
 /// One partition of the log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SpoolPartition {
     /// Its number.
     pub partition: u32,
@@ -84,7 +84,7 @@ pub struct SpoolPartition {
 }
 
 /// Where one sink stands in one partition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SinkStatus {
     /// `statistics`, `balances`, `archive`.
     pub sink: String,
@@ -111,7 +111,7 @@ pub struct SinkStatus {
 }
 
 /// A campaign that does not serve.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct StoppedCampaign {
     /// Its number.
     pub campaign_id: u32,
@@ -126,7 +126,7 @@ pub struct StoppedCampaign {
 }
 
 /// The ClickHouse engine as the panel sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct EngineStatus {
     /// Whether it answers.
     pub health: Health,
@@ -137,7 +137,7 @@ pub struct EngineStatus {
 }
 
 /// How many dead letters there are.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DeadSummary {
     /// All of them; a record that two sinks refuse counts twice.
     pub total: u64,
