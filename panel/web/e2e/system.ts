@@ -93,7 +93,7 @@ export async function startSystem(access: 'open' | 'login'): Promise<System> {
     'penstock up',
     async () => {
       if (up.exitCode !== null) throw new Error(`penstock ended while starting:\n${log.slice(-3000)}`);
-      return address('sidecar') && address('panel') && address('ClickHouse');
+      return out.includes('drains and stops');
     },
     READY_MS,
   );

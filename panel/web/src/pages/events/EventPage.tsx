@@ -6,6 +6,7 @@ import { Problem } from '../../api/client.ts';
 import { useCatalogueWords } from '../../api/explore.ts';
 import { useEvent } from '../../api/events.ts';
 import type { EventFound } from '../../api/types.ts';
+import { useNow } from '../../app/clock.ts';
 import { formatCount, formatMs } from '../../lib/numbers.ts';
 import { Badge } from '../../ui/Badge.tsx';
 import { Card } from '../../ui/Card.tsx';
@@ -88,12 +89,10 @@ function One({ event }: { event: EventFound }) {
               [
                 'Archive',
                 place.archive === null ? (
-                  'not archived yet'
+                  'cannot be read at the moment'
                 ) : (
                   <span key="a" className={css.archive}>
-                    <Badge tone={place.archive.found ? 'ok' : 'bad'}>
-                      {place.archive.found ? 'the file is there' : 'the file is missing'}
-                    </Badge>
+                    <InArchive found={place.archive.found} received={event.received} />
                     <code>{place.archive.path}</code>
                   </span>
                 ),
@@ -117,6 +116,20 @@ function One({ event }: { event: EventFound }) {
         </pre>
       </Card>
     </>
+  );
+}
+
+/** Longer than any sensible `archive.max_age` and lag: then it is missing, not on its way. */
+const ON_ITS_WAY_MS = 15 * 60_000;
+
+function InArchive({ found, received }: { found: boolean; received: string }) {
+  const now = useNow(10_000);
+  if (found) return <Badge tone="ok">the file is there</Badge>;
+  const early = now - Date.parse(received) < ON_ITS_WAY_MS;
+  return (
+    <Badge tone={early ? 'plain' : 'bad'}>
+      {early ? 'not there yet, in this folder soon' : 'not in the archive'}
+    </Badge>
   );
 }
 
