@@ -5,6 +5,7 @@
 
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -53,12 +54,24 @@ export async function until<T>(
   }
 }
 
-function config(access: 'open' | 'login'): string {
+/** A port that is free now: the engine does not say which one it took when it is given 0. */
+function freePort(): Promise<number> {
+  return new Promise((done, failed) => {
+    const server = createServer();
+    server.once('error', failed);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => done(port));
+    });
+  });
+}
+
+function config(access: 'open' | 'login', engine: number): string {
   return [
     '[sidecar]',
     'listen = "127.0.0.1:0"',
     '[engine]',
-    'listen = "127.0.0.1:0"',
+    `listen = "127.0.0.1:${engine}"`,
     '[panel]',
     'listen = "127.0.0.1:0"',
     `access = "${access}"`,
@@ -73,7 +86,7 @@ export async function startSystem(access: 'open' | 'login'): Promise<System> {
   const folder = mkdtempSync(join(tmpdir(), 'penstock-web-'));
   const data = join(folder, 'data');
   mkdirSync(data);
-  writeFileSync(join(folder, 'up.toml'), config(access));
+  writeFileSync(join(folder, 'up.toml'), config(access, await freePort()));
   const up = spawn(BINARY, ['up', '--data', data, '--config', join(folder, 'up.toml')]);
   let out = '';
   let log = '';
