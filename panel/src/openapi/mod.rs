@@ -13,6 +13,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use table::{Entry, TABLE};
+use utoipa::ToSchema;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, PathItem, PathsBuilder};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -21,7 +22,6 @@ use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Response,
     ResponseBuilder, ResponsesBuilder, Schema, SecurityRequirement,
 };
-use utoipa::ToSchema;
 
 type Schemas = BTreeMap<String, RefOr<Schema>>;
 /// Adds a type and all it is made of; returns what names it.
