@@ -137,7 +137,7 @@ fn the_first_start_with_logins_tells_a_password_once_and_leaves_the_commands_a_t
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join("data/clickhouse/store")).unwrap();
     let file = folder.path().join("data/panel.token");
-    let mut tokens = Vec::new();
+    let mut tokens = Vec::<String>::new();
     for first in [true, false] {
         let panel = free();
         let mut child = up_with(folder.path(), free(), panel, "", "access = \"login\"");

@@ -191,7 +191,6 @@ impl OnePipeline {
 }
 
 /// As Prometheus has times: seconds since the epoch.
-#[expect(clippy::cast_precision_loss, reason = "2^53 microseconds are 285 years; no money is counted here")]
 pub(super) fn seconds(at: Micros) -> f64 {
-    at.0 as f64 / 1e6
+    Duration::from_micros(u64::try_from(at.0).unwrap_or(0)).as_secs_f64()
 }

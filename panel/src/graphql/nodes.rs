@@ -310,7 +310,7 @@ impl EventNode {
             return Ok(None);
         }
         let loader = ctx.data::<DataLoader<CampaignLoader>>()?;
-        Ok(loader.load_one(self.0.campaign_id).await.map_err(async_graphql::Error::new)?)
+        loader.load_one(self.0.campaign_id).await.map_err(async_graphql::Error::new)
     }
 }
 
