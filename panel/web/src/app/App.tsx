@@ -17,7 +17,10 @@ const client = new QueryClient({
       retry: (count, error) => count < 2 && !(error instanceof Problem && error.status < 500),
       refetchOnWindowFocus: true,
       staleTime: 2_000,
+      // A request that cannot leave must fail: that is how the banner learns of it.
+      networkMode: 'always',
     },
+    mutations: { networkMode: 'always' },
   },
 });
 

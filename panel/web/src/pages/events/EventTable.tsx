@@ -20,7 +20,7 @@ const COLUMNS: readonly TableColumn<Event>[] = [
     head: 'Event',
     rowHead: true,
     cell: (e) => (
-      <Link href={`/events/${e.id}`} className="mono" aria-label={`Event ${e.id}`}>
+      <Link href={`/events/${e.id}`} className="mono" title={e.id}>
         {e.id.slice(0, 8)}…{e.id.slice(-4)}
       </Link>
     ),
