@@ -36,10 +36,11 @@ up: tools engine-library web ## build and run everything in the foreground, data
 	"$(CARGO_TARGET_DIR)/release/penstock" up --data data
 
 .PHONY: test
-test: check parts ## all tests, both profiles: checks, unit, property, real servers, end to end, kills (the run that CI makes)
+test: check parts web ## all tests, both profiles: checks, unit, property, real servers, end to end, kills, browser (the run that CI makes)
 	# One feature set for all: this also builds target/debug/penstock, which the tests start.
 	cargo test --locked --workspace --features cluster --no-run
 	scripts/with-cluster.sh "$(PARTS)/test-cluster" "" cargo test --locked --workspace --features cluster --no-fail-fast
+	@$(MAKE) test-web
 
 .PHONY: faults
 faults: parts ## thirty rounds of each fault on real servers: kills, hangs, outages, rebalances (hours)
@@ -97,9 +98,10 @@ check-web: $(WEB_MODULES) ## types, linter, formatting and unit tests of the web
 	cd $(WEB) && npm run --silent check
 
 .PHONY: test-web
-test-web: tools engine-library web ## the web pages in a real Chromium against a running system
+test-web: tools-cluster engine-library web ## the web pages in a real Chromium against a running system
 	@scripts/need.sh web-tests
-	cargo build --locked -p penstock-cli --features cluster
+	# As `make test` builds it, so that nothing is built twice.
+	cargo test --locked --workspace --features cluster --no-run --quiet
 	cd $(WEB) && PENSTOCK_BINARY="$(CARGO_TARGET_DIR)/debug/penstock" npm run --silent test:browser
 
 # Linters of deploy/, each by its own project's Go module.
