@@ -5,6 +5,7 @@
 mod support;
 
 use penstock::accounts::{Accounts, Role};
+use penstock::ledger::{Change, Ledger};
 use penstock::settings::{AccessMode, LoginSettings, PanelSettings};
 use penstock::time::{ManualClock, Micros};
 use penstock_panel::Panel;
@@ -205,9 +206,13 @@ async fn a_planted_session_is_worth_nothing() {
 #[actix_web::test]
 async fn a_change_with_a_cookie_needs_its_session_s_csrf_token() {
     let gate = Gate::start().await;
+    // By the ledger itself: the route waits until the prices hold by the clock, which stands still here.
+    let catalogue = penstock_consumers::catalogue::parse(&support::catalogue()).unwrap();
     gate.world
-        .write_as(&gate.admin.cookie, &gate.admin.csrf, Method::PUT, "/api/v1/catalogue", &support::catalogue())
-        .await;
+        .ledger
+        .import(&catalogue, Duration::ZERO, &Change { who: "x".into(), why: String::new() })
+        .await
+        .unwrap();
     let other = gate.user("anna", "admin").await;
     let stop = |csrf: Option<&str>| {
         let request = gate.world.request(Method::POST, "/api/v1/campaigns/1001/stop");
@@ -249,7 +254,8 @@ async fn every_route_asks_for_the_role_that_the_table_says() {
         let path = sample(pattern);
         let method: Method = method.parse().unwrap();
         let admin = with_token(&gate.world, method.clone(), &path, callers[3].1.as_ref().unwrap()).await;
-        if admin.status == 404 && admin.problem().detail.contains("no such route") {
+        let absent = admin.status == 404 && admin.problem().detail.contains("no such route");
+        if absent || admin.status == 405 {
             continue; // a line for a route that is not there yet
         }
         let Need::Role(least) = need else { continue };

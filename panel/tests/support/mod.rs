@@ -249,12 +249,6 @@ impl World {
         self.ledger.audit(&AuditFilter { limit: 1_000, ..AuditFilter::default() }).await.unwrap()
     }
 
-    /// A change with a session's cookie.
-    pub async fn write_as(&self, cookie: &str, csrf: &str, method: Method, path: &str, body: &str) -> Reply {
-        let request = self.request(method, path).header("Cookie", cookie).header("X-CSRF-Token", csrf);
-        self.send(request.header("Content-Type", "application/json").body(body.to_owned())).await
-    }
-
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base))
     }
