@@ -20,10 +20,12 @@ import css from './Quality.module.css';
 
 type Reason = Quality['dead'][number];
 const MOST = 1000;
+/** Whether the panel has `POST /api/v1/dead/replay`; not yet, so nothing is offered that it cannot do. */
+const CAN_REPLAY: boolean = false;
 
 export function DeadCard({ dead }: { dead: readonly Reason[] }) {
   const [params, change] = useParams();
-  const may = useMay('operator');
+  const may = useMay('operator') && CAN_REPLAY;
   const [asked, setAsked] = useState<{ what: Replay; words: string } | null>(null);
   const sink = params.get('dead_sink');
   const code = params.get('dead_code');
