@@ -478,7 +478,8 @@ async fn analytics(engine: &Engine, world: &World) {
     near(&compared["z"], 2.757_637_165_698_669);
     near(&compared["p_value"], 0.005_822_078_137_343_653);
     near(&compared["interval"][0], 0.011_570_386_286_936);
-    near(&ab["variations"][0]["interval"][0], 0.119_868_574_626);
+    near(&ab["variations"][0]["interval"][0], 0.082_909_443_593_096);
+    near(&ab["variations"][1]["interval"][0], 0.119_868_574_625_977);
     let refused = world.get(&format!("/api/v1/analytics/ab?{june}&control=C")).await;
     assert_eq!(refused.problem().field.as_deref(), Some("control"));
 

@@ -99,7 +99,8 @@ pub fn schemathesis(system: &System, examples: u32) {
     let output = Command::new(program)
         .env("SCHEMATHESIS_HOOKS", "schemathesis_hooks")
         .env("PYTHONPATH", root().join("tests/oracle"))
-        .current_dir(root().join("tests/oracle"))
+        // It keeps its examples where it runs.
+        .current_dir(&system.data)
         .args(["run", &format!("http://{}/api/v1/openapi.json", system.panel)])
         .args(["--checks", "no_server_fault", "--max-examples", &examples.to_string()])
         .args([

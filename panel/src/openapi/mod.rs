@@ -7,7 +7,7 @@ mod params;
 mod table;
 
 use crate::access::roles;
-use crate::api::types::ProblemBody;
+use crate::api::types::{ProblemBody, Time};
 use penstock::accounts::Role;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use table::{Entry, TABLE};
 use utoipa::ToSchema;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, PathItem, PathsBuilder};
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Response,
@@ -63,10 +63,53 @@ fn add<T: ToSchema>(schemas: &mut Schemas) -> RefOr<Schema> {
     Ref::from_schema_name(name).into()
 }
 
+/// The envelope of one answer, as [`crate::api::types::Answer`] has it.
+fn answer(result: impl Into<RefOr<Schema>>, schemas: &mut Schemas) -> ObjectBuilder {
+    ObjectBuilder::new()
+        .property("status", ObjectBuilder::new().schema_type(Type::String).examples(["ok"]))
+        .property("result", result)
+        .property("timestamp", add::<Time>(schemas))
+        .required("status")
+        .required("result")
+        .required("timestamp")
+}
+
 impl Body {
     const fn of<T: ToSchema>() -> Body {
         Body::Type(add::<T>)
     }
+
+    /// One `T` in its envelope.
+    const fn answer<T: ToSchema>() -> Body {
+        Body::Type(|schemas| {
+            let result = add::<T>(schemas);
+            RefOr::T(Schema::Object(answer(result, schemas).build()))
+        })
+    }
+
+    /// All of them in one envelope.
+    const fn answers<T: ToSchema>() -> Body {
+        Body::Type(|schemas| {
+            let result = ArrayBuilder::new().items(add::<T>(schemas));
+            RefOr::T(Schema::Object(answer(result, schemas).build()))
+        })
+    }
+
+    /// A page of them, as [`crate::api::types::Page`] has it.
+    const fn page<T: ToSchema>() -> Body {
+        Body::Type(|schemas| {
+            let result = ArrayBuilder::new().items(add::<T>(schemas));
+            let cursor = ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Null]));
+            let page = answer(result, schemas).property("next_cursor", cursor).required("next_cursor");
+            RefOr::T(Schema::Object(page.build()))
+        })
+    }
+
+    /// A number in its envelope.
+    const COUNT: Body = Body::Type(|schemas| {
+        let number = ObjectBuilder::new().schema_type(Type::Integer);
+        RefOr::T(Schema::Object(answer(number, schemas).build()))
+    });
 }
 
 impl Given {
