@@ -68,6 +68,21 @@ impl System {
         System { child: None, data: folder.join("data"), config, sidecar, panel, engine }
     }
 
+    /// A system below `folder` that runs and has taken in all of `input`: its sinks are equal.
+    ///
+    /// # Panics
+    /// When it does not get there, with what it printed.
+    pub async fn holding(folder: &Path, input: &oracle::Input) -> System {
+        let mut system = System::prepare(folder, "");
+        system.start();
+        system.ready().await;
+        let (catalogue, events) = (input.catalogue.display().to_string(), input.events.display().to_string());
+        let _ = system.expect(&["catalogue", "import", &catalogue], 0);
+        let _ = system.expect(&["ingest", &events], 0);
+        let _ = system.expect(&["reconcile", "--wait", "60s"], 0);
+        system
+    }
+
     /// Starts the process; does not wait. Its output goes to `up.log` beside the configuration.
     pub fn start(&mut self) {
         assert!(self.child.is_none(), "already running");

@@ -6,13 +6,7 @@ use penstock_tests::{System, oracle};
 async fn no_request_that_the_document_allows_or_forbids_ends_in_a_server_s_fault() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let input = oracle::input(folder.path());
-    let mut system = System::prepare(folder.path(), "");
-    system.start();
-    system.ready().await;
-    let (catalogue, events) = (input.catalogue.display().to_string(), input.events.display().to_string());
-    let _ = system.expect(&["catalogue", "import", &catalogue], 0);
-    let _ = system.expect(&["ingest", &events], 0);
-    let _ = system.expect(&["reconcile", "--wait", "60s"], 0);
+    let mut system = System::holding(folder.path(), &input).await;
     oracle::schemathesis(&system, 25);
     // Still there, and nothing was lost on the way.
     let _ = system.expect(&["reconcile", "--wait", "60s"], 0);

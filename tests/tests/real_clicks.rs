@@ -6,14 +6,7 @@ use penstock_tests::{System, oracle};
 async fn clickhouse_ledger_and_archive_each_equal_the_counted_totals() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let input = oracle::input(folder.path());
-    let mut system = System::prepare(folder.path(), "");
-    system.start();
-    system.ready().await;
-
-    let (catalogue, events) = (input.catalogue.display().to_string(), input.events.display().to_string());
-    let _ = system.expect(&["catalogue", "import", &catalogue], 0);
-    let _ = system.expect(&["ingest", &events], 0);
-    let _ = system.expect(&["reconcile", "--wait", "60s"], 0);
+    let mut system = System::holding(folder.path(), &input).await;
     oracle::stores_equal(&system, &input);
     oracle::panel_equals(&system, &input);
 
