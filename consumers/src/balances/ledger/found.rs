@@ -4,8 +4,8 @@ use super::posted::{DEAD, SKIPPED, tally};
 use super::{fit, rows::Rows};
 use penstock::ledger::{
     Account, Adjustment, AdjustmentKind, AdvertiserView, CampaignSums, CampaignView, Change, DayAccount, KpiRecord,
-    Kpis, LedgerError, LedgerLine, NewAdjustment, Reason, StateChange, Status, Stop, StoppedCampaign, Sums, day_of,
-    zone,
+    Kpis, LedgerError, LedgerLine, Listed, NewAdjustment, Reason, StateChange, Status, Stop, StoppedCampaign, Sums,
+    day_of, zone,
 };
 use penstock::money::Nanos;
 use penstock::pricing::CampaignId;
@@ -187,6 +187,13 @@ pub(super) type LineRow = (i64, String, i64, i64);
 pub(super) fn line(row: LineRow) -> Result<LedgerLine, LedgerError> {
     let (hour, kind, events, cost) = row;
     Ok(LedgerLine { hour, kind, events: fit(events, "events")?, cost_nanos: Nanos(cost) })
+}
+
+/// Number, name and advertiser of a campaign.
+pub(super) type ListedRow = (i64, String, i64);
+
+pub(super) fn listed((id, name, advertiser): ListedRow) -> Result<Listed, LedgerError> {
+    Ok(Listed { campaign_id: fit(id, "campaign id")?, name, advertiser_id: fit(advertiser, "advertiser id")? })
 }
 
 /// Id, name, currency, balance, spent, stopped since.

@@ -2,8 +2,8 @@
 
 use super::{failed, fit};
 use crate::balances::ledger::found::{
-    self, AdvertiserRow, ByKind, CAMPAIGN_COLUMNS, CampaignRow, LineRow, RangeRow, StopRow, StoppedRow, Stops,
-    TotalsRow,
+    self, AdvertiserRow, ByKind, CAMPAIGN_COLUMNS, CampaignRow, LineRow, ListedRow, RangeRow, StopRow, StoppedRow,
+    Stops, TotalsRow,
 };
 use crate::balances::ledger::posted::tally;
 use crate::balances::ledger::rows::ints;
@@ -138,15 +138,11 @@ pub(super) async fn advertisers(
 }
 
 pub(super) async fn directory(tx: &mut MySqlConnection) -> Result<Vec<Listed>, LedgerError> {
-    let rows: Vec<(i64, String, i64)> = sqlx::query_as("SELECT id, name, advertiser_id FROM campaigns ORDER BY id")
+    let rows: Vec<ListedRow> = sqlx::query_as("SELECT id, name, advertiser_id FROM campaigns ORDER BY id")
         .fetch_all(tx)
         .await
         .map_err(failed)?;
-    rows.into_iter()
-        .map(|(id, name, advertiser)| {
-            Ok(Listed { campaign_id: fit(id, "campaign id")?, name, advertiser_id: fit(advertiser, "advertiser id")? })
-        })
-        .collect()
+    rows.into_iter().map(found::listed).collect()
 }
 
 pub(super) async fn lines(
