@@ -4,6 +4,7 @@
 //! error names key and line. `penstock check-config FILE` prints what would hold.
 
 mod access;
+mod across;
 mod archive;
 mod balances;
 mod consume;
@@ -144,7 +145,8 @@ impl Settings {
         self.kafka.validate()?;
         self.forward.validate()?;
         self.registry.validate()?;
-        self.consume.validate()
+        self.consume.validate()?;
+        self.validate_across()
     }
 
     /// Nothing listens beyond loopback by accident.

@@ -21,6 +21,9 @@ pub struct CheckConfigArgs {
 
 pub fn run(args: &CheckConfigArgs) -> anyhow::Result<Verdict> {
     let settings = Settings::load(&args.file).with_context(|| format!("{} cannot be used", args.file.display()))?;
+    for warning in settings.warnings() {
+        output::note(format_args!("warning: {warning}"));
+    }
     if args.json {
         output::json(&settings)?;
     } else {
