@@ -143,6 +143,12 @@ impl KafkaSettings {
         self.topics.get(event_type).cloned().unwrap_or_else(own)
     }
 
+    /// The topic of every event type.
+    #[must_use]
+    pub fn mapping(&self) -> BTreeMap<String, String> {
+        TYPES.iter().map(|t| (t.name.to_owned(), self.topic_of(t.name))).collect()
+    }
+
     /// The topics of events, each once, in ascending order.
     #[must_use]
     pub fn event_topics(&self) -> Vec<String> {

@@ -7,6 +7,7 @@
 
 use penstock::log::{Offset, Range};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -58,6 +59,10 @@ struct Content {
     /// Ranges that begin before it were planned by a file that is lost.
     lost_until: Offset,
     topics: Vec<Topic>,
+    /// Topic of each event type (`kafka.topics`) when the range under way was planned. Missing in
+    /// files of earlier versions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    mapping: BTreeMap<String, String>,
 }
 
 /// The plan of one spool partition.
@@ -79,9 +84,13 @@ impl Plan {
         let name = format!("{spool:016x}");
         let content = match std::fs::read(path) {
             Ok(bytes) => serde_json::from_slice::<Content>(&bytes).map_err(|e| unusable(e.to_string()))?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                Content { version: VERSION, spool: name.clone(), lost_until: 0, topics: Vec::new() }
-            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Content {
+                version: VERSION,
+                spool: name.clone(),
+                lost_until: 0,
+                topics: Vec::new(),
+                mapping: BTreeMap::new(),
+            },
             Err(source) => return Err(PlanError::Io { path: path.to_owned(), source }),
         };
         if content.version != VERSION || content.spool != name {
@@ -93,6 +102,26 @@ impl Plan {
         }
         let ahead = content.topics.iter().map(|t| t.bounds.clone()).collect();
         Ok(Plan { path: path.to_owned(), spool, content, ahead })
+    }
+
+    /// The event types whose topic is another one now: type, topic of the plan, topic now.
+    #[must_use]
+    pub fn moved(&self, now: &BTreeMap<String, String>) -> Vec<(String, String, String)> {
+        let planned = self.content.mapping.iter();
+        let moved = planned.filter_map(|(kind, topic)| {
+            let now = now.get(kind).filter(|now| *now != topic)?;
+            Some((kind.clone(), topic.clone(), now.clone()))
+        });
+        moved.collect()
+    }
+
+    /// Takes over where the types go now; true when that is new. Not on disk yet.
+    pub fn map(&mut self, now: &BTreeMap<String, String>) -> bool {
+        let new = self.content.mapping != *now;
+        if new {
+            self.content.mapping.clone_from(now);
+        }
+        new
     }
 
     /// Whether nothing was ever planned.
@@ -245,6 +274,27 @@ mod tests {
         assert!(matches!(Plan::load(&path, 8), Err(PlanError::Unusable { .. })));
         std::fs::write(&path, b"{\"version\":1").unwrap();
         assert!(matches!(Plan::load(&path, 7), Err(PlanError::Unusable { .. })));
+    }
+
+    #[test]
+    fn a_type_that_goes_elsewhere_is_seen_after_a_restart_and_a_new_type_is_none() {
+        let mapping = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(k, t)| ((*k).to_owned(), (*t).to_owned())).collect::<BTreeMap<_, _>>()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let mut before = plan(dir.path());
+        assert!(before.map(&mapping(&[("click", "ads.click"), ("visit", "ads.visit")])));
+        before.save().unwrap();
+        let mut after = plan(dir.path());
+        assert!(!after.map(&mapping(&[("click", "ads.click"), ("visit", "ads.visit")])));
+        assert!(
+            after.moved(&mapping(&[("click", "ads.click"), ("visit", "ads.visit"), ("page", "ads.page")])).is_empty()
+        );
+        let moved = after.moved(&mapping(&[("click", "ads.all"), ("visit", "ads.visit")]));
+        assert_eq!(moved, [("click".to_owned(), "ads.click".to_owned(), "ads.all".to_owned())]);
+        let old = r#"{"version":1,"spool":"0000000000000007","lost_until":0,"topics":[]}"#;
+        std::fs::write(dir.path().join("forward-0.json"), old).unwrap();
+        assert!(plan(dir.path()).moved(&mapping(&[("click", "ads.all")])).is_empty(), "a file of an earlier version");
     }
 
     proptest! {

@@ -9,6 +9,7 @@ use penstock::kafka::{Producer, ProducerError, SharedProducer, Ticket, is_final}
 use penstock::log::{Offset, Range};
 use penstock::settings::ForwardSettings;
 use penstock::telemetry::ForwardMetrics;
+use rdkafka::error::RDKafkaErrorCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -127,6 +128,7 @@ impl Sending {
                 metrics.ack.observe(self.began.elapsed().as_secs_f64());
                 Attempt::Done
             }
+            (n, Some(code)) if is_stale(code) => Attempt::Broken(format!("{n} records: {code}; asking for it anew")),
             (n, Some(code)) if is_final(code) => Attempt::Refused(format!("{n} records: {code}")),
             (n, code) => {
                 let why = code.map_or_else(|| "unknown error".to_owned(), |c| c.to_string());
@@ -149,4 +151,11 @@ impl Sending {
     pub fn producer(&self) -> &Arc<Producer> {
         &self.producer
     }
+}
+
+/// Whether the client, or the broker that it asked, does not know of a partition that is there by
+/// the plan: right after a topic has grown. A client made anew asks for the topic anew, and what had
+/// arrived meanwhile is looked up as after every break.
+const fn is_stale(code: RDKafkaErrorCode) -> bool {
+    matches!(code, RDKafkaErrorCode::UnknownPartition | RDKafkaErrorCode::UnknownTopicOrPartition)
 }

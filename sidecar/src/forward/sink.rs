@@ -217,6 +217,18 @@ impl<R: SchemaIds> Sink for KafkaSink<R> {
             tracing::warn!(%log, path = %self.path.display(), "the forwarder's plan is gone; all partitions will be searched");
             self.plan.lost(under_way);
         }
+        let mapping = self.forwarder.producer.settings().mapping();
+        if under_way > position.next
+            && let Some((kind, planned, now)) = self.plan.moved(&mapping).into_iter().next()
+        {
+            // Where its records went is where they have to be looked for.
+            return Err(SinkError::Fatal(format!(
+                "kafka.topics sends `{kind}` to {now} now, and the range [{}, {under_way}) was begun when it went to \
+                 {planned}: set it back, start, and change it after a clean stop, when no range is under way",
+                position.next
+            )));
+        }
+        let mapped = self.plan.map(&mapping);
         let planned = self.forwarder.topics.iter().all(|t| self.plan.count(t).is_some());
         let known = match planned {
             // Brokers that are away are waited for where their acknowledgements are.
@@ -224,7 +236,7 @@ impl<R: SchemaIds> Sink for KafkaSink<R> {
             false => self.forwarder.known().await.map_err(SinkError::Retry)?,
         };
         // What is under way goes by the old number.
-        if self.take_over(under_way, &known).await? {
+        if self.take_over(under_way, &known).await? || mapped {
             self.plan.save().map_err(|e| SinkError::Retry(e.to_string()))?;
         }
         self.marks.set_replicated(position.next);
