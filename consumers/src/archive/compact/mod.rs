@@ -23,19 +23,19 @@
 
 mod clean;
 mod columns;
+mod mill;
 pub(in crate::archive) mod plan;
 
-use super::content::{Content, ContentError};
+use super::content::ContentError;
 use super::hour::{self, Hour};
 use super::manifest::{Manifest, Part, Taken, VERSION, claim_name};
 use super::name::FileName;
 use super::store::{ArchiveStore, Found, StoreError};
 use columns::{Finished, Parts, Rows};
+use mill::{Mill, ground};
 use penstock::codec::columns::ColumnsError;
-use penstock::codec::frame;
 use penstock::codec::registry::by_fingerprint;
 use penstock::event::TYPES;
-use penstock::log::{LogId, Records};
 use penstock::settings::CompactSettings;
 use penstock::time::Micros;
 use plan::{Run, Source};
@@ -370,92 +370,6 @@ struct Made {
     taken: Vec<Taken>,
     bytes: u64,
     parts: Vec<Part>,
-}
-
-/// Where records become rows and rows become parts. It computes for seconds, so it does that where
-/// blocking is allowed, and goes back and forth.
-struct Mill {
-    rows: Rows,
-    parts: Parts,
-}
-
-/// What came out of one run.
-#[derive(Default)]
-struct Ground {
-    taken: Vec<Taken>,
-    bytes: u64,
-    left: Vec<(String, String)>,
-    finished: Vec<Finished>,
-}
-
-async fn ground(mut mill: Mill, run: Run, fetched: Vec<bytes::Bytes>) -> Result<(Mill, Ground), CompactError> {
-    let grind = move || {
-        let ground = mill.grind(&run, &fetched)?;
-        Ok((mill, ground))
-    };
-    tokio::task::spawn_blocking(grind).await.map_err(|e| CompactError::Internal(e.to_string()))?
-}
-
-impl Mill {
-    fn grind(&mut self, run: &Run, fetched: &[bytes::Bytes]) -> Result<Ground, CompactError> {
-        let mut ground = Ground::default();
-        let batch = match &run.from {
-            Source::Rows(batch) => Some(batch.clone()),
-            Source::Files(files) => self.read(&run.log, files, fetched, &mut ground)?,
-        };
-        if let Some(batch) = batch {
-            ground.finished.extend(self.parts.push(&batch)?);
-        }
-        Ok(ground)
-    }
-
-    /// The rows of a range's files, by offset. A file that cannot be read is left as it is.
-    fn read(
-        &mut self,
-        log: &LogId,
-        files: &[(FileName, Found)],
-        fetched: &[bytes::Bytes],
-        ground: &mut Ground,
-    ) -> Result<Option<arrow::array::RecordBatch>, CompactError> {
-        let mut contents = Vec::new();
-        for ((name, found), bytes) in files.iter().zip(fetched) {
-            let content = match Content::read(bytes, name) {
-                Ok(content) if content.numbered() => content,
-                Ok(_) => {
-                    let why = "an earlier version wrote it, which did not keep its records' offsets";
-                    ground.left.push((found.path.clone(), why.to_owned()));
-                    continue;
-                }
-                Err(error) => {
-                    ground.left.push((found.path.clone(), error.to_string()));
-                    continue;
-                }
-            };
-            ground.bytes += found.size;
-            ground.taken.push(Taken {
-                file: found.path.rsplit('/').next().unwrap_or(&found.path).to_owned(),
-                records: content.len() as u64,
-                range_records: content.range_records,
-                digest: format!("{:016x}", content.digest),
-            });
-            contents.push(content);
-        }
-        if contents.is_empty() {
-            return Ok(None);
-        }
-        let mut all: Vec<_> =
-            contents.iter().flat_map(|c| c.records().map(|(offset, datum)| (offset, c.schema, datum))).collect();
-        all.sort_by_key(|(offset, ..)| *offset);
-        if let Some(twice) = all.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(CompactError::Rows(format!("{log} offset {} is in two files of its range", twice[0].0)));
-        }
-        let (mut records, mut body) = (Records::new(), Vec::new());
-        for (offset, schema, datum) in all {
-            frame::join(schema, datum, &mut body);
-            records.push(offset, Micros(0), &body);
-        }
-        self.rows.decode(log, &records).map(Some)
-    }
 }
 
 /// What a folder shows, in one number.
