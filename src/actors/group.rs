@@ -9,6 +9,7 @@ use super::{Child, Ended, Incarnation, Supervisor};
 use crate::log::kafka::{Assignment, Member, Owner};
 use crate::log::{Log, LogId};
 use crate::pipeline::{DeadTarget, Pipeline, PipelineError, PipelineHandle, Sink};
+use crate::telemetry::PipelineMetrics;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,7 +46,7 @@ pub struct Life {
 }
 
 /// A child that follows the group's assignments and keeps a child for each partition under
-/// `supervisor`. `build` makes a pipeline anew for each life; its error is one sentence, and the
+/// `supervisor`; the gauges of partitions that go to others are taken from `metrics`. `build` makes a pipeline anew for each life; its error is one sentence, and the
 /// next generation tries again.
 pub fn group_child<F, Fut, L, S, D>(
     sink: &'static str,
@@ -53,6 +54,7 @@ pub fn group_child<F, Fut, L, S, D>(
     member: Arc<Member>,
     supervisor: Supervisor,
     handles: Handles,
+    metrics: PipelineMetrics,
     build: F,
 ) -> Child
 where
@@ -63,8 +65,8 @@ where
     D: DeadTarget + 'static,
 {
     Child::new(format!("{sink} group"), move |Incarnation { stop, .. }| {
-        let (member, supervisor, handles, build) =
-            (Arc::clone(&member), supervisor.clone(), handles.clone(), build.clone());
+        let (member, supervisor, handles, metrics, build) =
+            (Arc::clone(&member), supervisor.clone(), handles.clone(), metrics.clone(), build.clone());
         async move {
             let mut assignment = member.assignment();
             let mut known = BTreeSet::new();
@@ -78,7 +80,14 @@ where
                     if !known.insert(log.clone()) {
                         continue;
                     }
-                    let child = partition_child(sink, log, Arc::clone(&member), handles.clone(), build.clone());
+                    let child = partition_child(
+                        sink,
+                        log,
+                        Arc::clone(&member),
+                        handles.clone(),
+                        metrics.clone(),
+                        build.clone(),
+                    );
                     if let Err(error) = supervisor.add(child.stage(stage)).await {
                         match error {
                             super::AddError::Taken(_) => {} // by an earlier life of this child
@@ -104,6 +113,7 @@ fn partition_child<F, Fut, L, S, D>(
     log: LogId,
     member: Arc<Member>,
     handles: Handles,
+    metrics: PipelineMetrics,
     build: F,
 ) -> Child
 where
@@ -115,8 +125,8 @@ where
 {
     let handle = PipelineHandle::new(sink, log.clone());
     Child::new(format!("{sink}/{log}"), move |Incarnation { generation, stop }| {
-        let (log, member, handles, build, handle) =
-            (log.clone(), Arc::clone(&member), handles.clone(), build.clone(), handle.clone());
+        let (log, member, handles, metrics, build, handle) =
+            (log.clone(), Arc::clone(&member), handles.clone(), metrics.clone(), build.clone(), handle.clone());
         async move {
             let mut assignment = member.assignment();
             loop {
@@ -132,7 +142,10 @@ where
                 };
                 fallen.defuse();
                 match ended {
-                    None => handle.fail("another process owns the partition"),
+                    None => {
+                        handle.fail("another process owns the partition");
+                        metrics.forget(sink, &log);
+                    }
                     // Refused by the broker: the group will say who owns it.
                     Some(Ended::Failed(_) | Ended::Final(_)) if !owner.is_current() => {}
                     Some(ended) => return ended,

@@ -61,6 +61,15 @@ pub struct LogId {
     pub partition: u32,
 }
 
+impl LogId {
+    /// A number that differs from partition to partition, of one log and of several: the seed of
+    /// what each does by chance (pipelines that failed together do not return together).
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        xxhash_rust::xxh3::xxh3_64_with_seed(self.name.as_bytes(), u64::from(self.partition))
+    }
+}
+
 impl fmt::Display for LogId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.name, self.partition)
@@ -197,4 +206,16 @@ pub trait Log {
 
     /// First offset behind the newest durable record, for lag.
     fn end(&self) -> Offset;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LogId;
+
+    #[test]
+    fn partitions_of_one_log_and_of_logs_with_equally_long_names_have_seeds_of_their_own() {
+        let logs = ["ads.click", "ads.visit"].into_iter().flat_map(|name| (0..50).map(move |p| (name, p)));
+        let seeds = logs.map(|(name, partition)| LogId { name: name.into(), partition }.seed());
+        assert_eq!(seeds.collect::<std::collections::BTreeSet<u64>>().len(), 100);
+    }
 }

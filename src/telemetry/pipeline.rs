@@ -66,7 +66,7 @@ impl PipelineMetrics {
         r.register("penstock_pipeline_ranges", "Committed ranges; kind: why the range was closed", m.ranges.clone());
         r.register(
             "penstock_pipeline_retries",
-            "Failed calls that are made again; kind: read, store, start, held, write, write_unknown, dead",
+            "Failed calls that are made again; kind: read, store, start, held, write, write_unknown, dead, gap",
             m.retries.clone(),
         );
         r.register("penstock_pipeline_gaps", "Times that retention had passed unread records: alert", m.gaps.clone());
@@ -110,6 +110,15 @@ impl PipelineMetrics {
             position: Family::default(),
             generation: Family::default(),
             write_seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 18))),
+        }
+    }
+
+    /// Takes the gauges of a pipeline that this process runs no more: its new owner shows them, and
+    /// an old value would be taken for a lag that nobody works off. What was counted stays.
+    pub fn forget(&self, sink: &'static str, log: &LogId) {
+        let of = Of { sink, log: Arc::clone(&log.name), partition: log.partition };
+        for gauges in [&self.lag, &self.position, &self.generation] {
+            gauges.remove(&of);
         }
     }
 

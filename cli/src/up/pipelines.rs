@@ -65,6 +65,7 @@ impl Common {
         let mut handles = Vec::new();
         for partition in self.events.partitions() {
             let log = LogId { name: self.events.log_name().clone(), partition };
+            let seed = log.seed();
             let handle = PipelineHandle::new(sink, log);
             handles.push(handle.clone());
             let (common, limits, catalogue, make, outside) =
@@ -81,8 +82,7 @@ impl Common {
                         limits,
                         catalogue,
                         settings: common.settings,
-                        // Apart from each other, so that pipelines that failed together do not return together.
-                        seed: common.clock.now().0.unsigned_abs() ^ (u64::from(partition) << 32),
+                        seed: common.clock.now().0.unsigned_abs() ^ seed,
                         clock: common.clock,
                         stop: life.stop,
                         handle: outside,

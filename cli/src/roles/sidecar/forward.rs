@@ -46,7 +46,7 @@ impl<D: DeadTarget + Clone + Send + 'static> Forwarding<D> {
                         limits: shared.forwarder.limits(),
                         catalogue: None,
                         settings: shared.settings,
-                        seed: shared.clock.now().0.unsigned_abs() ^ (u64::from(partition) << 32),
+                        seed: shared.clock.now().0.unsigned_abs() ^ log.seed(),
                         clock: shared.clock,
                         stop: life.stop,
                         handle: outside,

@@ -6,6 +6,7 @@ use crate::actors::{Handles, Life, Supervisor, group_child};
 use crate::kafka::PublishError;
 use crate::pipeline::Pipeline;
 use crate::settings::PipelineSettings;
+use crate::telemetry::PipelineMetrics;
 use std::collections::BTreeSet;
 
 struct Process {
@@ -26,7 +27,8 @@ impl Process {
                 Ok(Pipeline::new(parts(log, store, life.handle, life.stop)))
             }
         };
-        let child = group_child("store", 0, member, supervisor.clone(), handles.clone(), build);
+        let child =
+            group_child("store", 0, member, supervisor.clone(), handles.clone(), PipelineMetrics::detached(), build);
         supervisor.add(child).await.unwrap();
         Process { supervisor, handles }
     }
