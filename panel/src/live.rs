@@ -6,7 +6,7 @@ use crate::app::SpoolView;
 use crate::now::exposition::Counters;
 use crate::reconcile::{Progress, SinkName};
 use penstock::log::{LogId, Offset};
-use penstock::pipeline::{PipelineHandle, State};
+use penstock::pipeline::{PipelineHandle, State, Status};
 use penstock::time::Micros;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,7 +47,19 @@ impl Standing for Live {
     }
 
     fn sinks(&self, now: Micros) -> Vec<SinkStatus> {
-        let mut rows: Vec<SinkStatus> = self.pipelines.iter().map(|handle| sink_status(handle, now)).collect();
+        // A pipeline looks at the end of its log when it has read: one that fills a range for half a
+        // minute would show no lag meanwhile. The spool knows its end now.
+        let spool = self.spool();
+        let synced = |status: &Status| {
+            let spool = spool.as_ref().filter(|spool| spool.log == status.log)?;
+            spool.partitions.iter().find(|p| p.partition == status.partition).map(|p| p.synced)
+        };
+        let row = |handle: &PipelineHandle| {
+            let mut status = handle.status();
+            status.end = status.end.max(synced(&status));
+            shown(status, now)
+        };
+        let mut rows: Vec<SinkStatus> = self.pipelines.iter().map(row).collect();
         rows.sort_by(|a, b| (&a.sink, &a.log, a.partition).cmp(&(&b.sink, &b.log, b.partition)));
         rows
     }
@@ -79,7 +91,10 @@ pub(crate) fn roles(sinks: &[SinkStatus]) -> Vec<RoleStatus> {
 /// How one pipeline stands at `now`, as the status shows it.
 #[must_use]
 pub fn sink_status(handle: &PipelineHandle, now: Micros) -> SinkStatus {
-    let status = handle.status();
+    shown(handle.status(), now)
+}
+
+fn shown(status: Status, now: Micros) -> SinkStatus {
     let (state, error) = match &status.state {
         State::Starting => ("starting", None),
         State::Running => ("running", None),
@@ -138,5 +153,29 @@ impl Progress for Live {
             status.sink == sink.name() && status.log == *log.name && status.partition == log.partition
         };
         self.pipelines.iter().filter(is_meant).for_each(PipelineHandle::flush);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::types::SpoolPartition;
+
+    struct Written;
+
+    impl SpoolView for Written {
+        fn usage(&self) -> SpoolStatus {
+            let partition = SpoolPartition { partition: 0, start: 0, end: 9, synced: 7, bytes: 1, depth: 7 };
+            SpoolStatus { log: "spool-1".to_owned(), bytes: 1, quota_bytes: 2, partitions: vec![partition] }
+        }
+    }
+
+    #[test]
+    fn what_is_in_the_spool_and_not_in_a_sink_is_a_lag_before_its_pipeline_has_looked() {
+        let handle = |log: &str| PipelineHandle::new("archive", LogId { name: log.into(), partition: 0 });
+        let live = Live::new(vec![handle("spool-1"), handle("another")], Some(Arc::new(Written)));
+        let rows = live.sinks(Micros(0));
+        let lags: Vec<(&str, u64)> = rows.iter().map(|r| (r.log.as_str(), r.lag_events)).collect();
+        assert_eq!(lags, [("another", 0), ("spool-1", 7)]);
     }
 }
