@@ -2,7 +2,7 @@
 
 use super::run::{End, InHand, Pipeline};
 use super::status::State;
-use super::{DeadTarget, GAP, Letter, PipelineError, Sink, SinkError, Step, Steps};
+use super::{DeadTarget, PipelineError, Sink, SinkError, Step, Steps};
 use crate::log::{FlushReason, Limits, Log, LogError, Offset, Position, Range};
 use crate::pricing::Snapshot;
 use crate::time::Micros;
@@ -193,27 +193,10 @@ impl<L: Log, S: Sink, D: DeadTarget, O: Steps> Pipeline<L, S, D, O> {
             Ok(PipelineError::Gap { log, wanted, start }) => {
                 self.metrics.gaps.inc();
                 self.record_gap(wanted, start).await?;
-                Err(PipelineError::Gap { log, wanted, start }.into())
+                // Boxed: it stores a position, and what fails there comes here again.
+                Box::pin(self.stand_before(PipelineError::Gap { log, wanted, start }, wanted, start)).await
             }
             Ok(error) => Err(error.into()),
-        }
-    }
-
-    /// A loss is written down where the other losses are.
-    async fn record_gap(&mut self, wanted: Offset, start: Offset) -> Result<(), End> {
-        let message = format!("retention passed offsets [{wanted}, {start}) before this sink had taken them");
-        loop {
-            let letter = Letter {
-                sink: self.sink.name(),
-                log: &self.id,
-                offset: wanted,
-                code: GAP,
-                field: None,
-                message: &message,
-                body: &[],
-            };
-            let Err(error) = self.dead.bury(&[letter]).await else { return Ok(()) };
-            self.wait_to_retry("dead", Range { from: wanted, to: start }, error.to_string()).await?;
         }
     }
 }

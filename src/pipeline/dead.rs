@@ -33,6 +33,22 @@ pub const GAP: &str = "gap";
 #[error("the dead-letter log did not take a letter: {0}")]
 pub struct DeadError(pub String);
 
+/// What people have said about a gap that stops a pipeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GapAnswer {
+    /// Nobody will ever be asked: the pipeline ends.
+    Never,
+    /// Nothing yet.
+    NotYet,
+    /// The sink may pass it.
+    Skip {
+        /// Who said so.
+        who: String,
+        /// And why.
+        why: String,
+    },
+}
+
 /// Takes letters.
 #[expect(async_fn_in_trait, reason = "pipelines run on one thread each, no Send bound is wanted")]
 pub trait DeadTarget {
@@ -40,4 +56,12 @@ pub trait DeadTarget {
     ///
     /// Errors: [`DeadError`], after which any of them may or may not be there.
     async fn bury(&mut self, letters: &[Letter<'_>]) -> Result<(), DeadError>;
+
+    /// What was said about the gap whose letter is (`sink`, `log`, `offset`). Asked every few
+    /// seconds while the pipeline stands before it.
+    ///
+    /// Errors: [`DeadError`]; it is asked again.
+    async fn answer(&mut self, _sink: &str, _log: &LogId, _offset: Offset) -> Result<GapAnswer, DeadError> {
+        Ok(GapAnswer::Never)
+    }
 }

@@ -32,6 +32,16 @@ pub enum PipelineError {
         /// First offset the log still has.
         start: Offset,
     },
+    /// A person had a gap passed; the next generation begins behind it.
+    #[error("{log}: passed the gap {gap} because {who} said so; beginning behind it")]
+    Passed {
+        /// The partition.
+        log: LogId,
+        /// What is gone.
+        gap: Range,
+        /// Who said so.
+        who: String,
+    },
     /// The stored position cannot be read.
     #[error("{log}: the stored position is unreadable: {why}")]
     Position {

@@ -13,6 +13,7 @@ mod collect;
 mod dead;
 mod deliver;
 mod error;
+mod gap;
 mod handle;
 mod retry;
 mod run;
@@ -22,7 +23,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-pub use dead::{DeadError, DeadTarget, GAP, Letter};
+pub use dead::{DeadError, DeadTarget, GAP, GapAnswer, Letter};
 pub use error::PipelineError;
 pub use handle::PipelineHandle;
 pub use retry::Backoff;

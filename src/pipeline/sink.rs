@@ -126,9 +126,33 @@ pub trait Sink {
     /// [`prepare`](Sink::prepare) and [`held`](Sink::held).
     fn resume(&mut self, _log: &LogId, _range: Range, _hint: u32) {}
 
+    /// A person has said that the sink may pass `gap`, offsets that retention has taken: the sink's
+    /// own books pass it too. Returns where to go on. `stored` is the log's position before it; of
+    /// a range that was pinned there the sink may hold some, so what is left of it stays pinned.
+    /// May be called again with the same gap.
+    async fn skip(
+        &mut self,
+        _log: &LogId,
+        gap: Range,
+        stored: crate::log::Position,
+        _who: &str,
+        _why: &str,
+    ) -> Result<crate::log::Position, SinkError> {
+        Ok(behind(gap, stored))
+    }
+
     /// Called at start, before the first range, with the stored position: the sink may know
     /// better (the ledger's own position is the truth). Returns the offset to go on from.
     async fn start(&mut self, _log: &LogId, position: crate::log::Position) -> Result<crate::log::Position, SinkError> {
         Ok(position)
+    }
+}
+
+/// The position behind a gap, with what is left of the range that was pinned in front of it.
+#[must_use]
+pub fn behind(gap: Range, stored: crate::log::Position) -> crate::log::Position {
+    match stored.pinned.filter(|to| *to > gap.to && stored.next <= gap.to) {
+        Some(to) => crate::log::Position { next: gap.to, pinned: Some(to), hint: stored.hint },
+        None => crate::log::Position::at(gap.to),
     }
 }

@@ -11,6 +11,7 @@
 //! - [`reader`]: a file's header and block headers, read back without trust;
 //!   [`census`]: how many records the archive holds, for reconcile.
 
+mod begun;
 pub mod census;
 #[cfg(feature = "cluster")]
 pub mod compact;

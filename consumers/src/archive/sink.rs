@@ -6,7 +6,8 @@ use super::name::FileName;
 use super::store::ArchiveStore;
 use hashbrown::HashMap;
 use penstock::codec::frame;
-use penstock::log::{Limits, LogId, Range, Records};
+use penstock::log::{Limits, LogId, Position, Range, Records};
+use penstock::pipeline::sink::behind;
 use penstock::pipeline::{Held, Poison, Sink, SinkError};
 use penstock::pricing::Snapshot;
 use penstock::settings::ArchiveSettings;
@@ -149,6 +150,24 @@ impl Sink for ArchiveSink {
             files => self.store.write(files).await?,
         }
         Ok(())
+    }
+
+    /// Files are named by their range, so what is left of a range that was pinned cannot be asked
+    /// for under its name any more. Files of it that are there would be there twice: then all of it
+    /// is passed, and what it lacks is missing. Without one, nothing of it was written.
+    async fn skip(
+        &mut self,
+        log: &LogId,
+        gap: Range,
+        stored: Position,
+        _who: &str,
+        _why: &str,
+    ) -> Result<Position, SinkError> {
+        let rest = behind(gap, stored);
+        let Some(to) = rest.pinned else { return Ok(rest) };
+        let range = Range { from: stored.next, to };
+        let written = self.store.has_files_of(log, range).await?;
+        Ok(Position::at(if written { to } else { gap.to }))
     }
 
     /// By the mark that is written before a partition's first file: it stays when the files go.

@@ -4,7 +4,7 @@ use arrow::array::{
     Array, FixedSizeBinaryArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array,
 };
 use penstock::codec::columns::{ColumnDecoder, ColumnsError, Decoded};
-use penstock::ledger::{Batch, Grouper, Ledger, LedgerError, Unique, quarter};
+use penstock::ledger::{Batch, Change, Grouper, Ledger, LedgerError, Unique, quarter};
 use penstock::log::{LogId, Position, Range, Records};
 use penstock::pipeline::{Held, Poison, PoisonCode, Sink, SinkError};
 use penstock::pricing::{Price, Priced, PricedAs, Snapshot};
@@ -164,6 +164,21 @@ impl<L: Ledger> Sink for BalancesSink<L> {
     /// booked: a topic made anew loses its readers' positions too, and begins at 0 again.
     async fn untouched(&mut self, log: &LogId) -> Result<bool, SinkError> {
         Ok(self.ledger.position(log).await.map_err(sink_error)?.is_none())
+    }
+
+    /// The ledger keeps the gap among its ranges. A range that was pinned was booked whole or not at
+    /// all, and the ledger's position has said which: nothing of it is left to ask for.
+    async fn skip(
+        &mut self,
+        log: &LogId,
+        gap: Range,
+        _stored: Position,
+        who: &str,
+        why: &str,
+    ) -> Result<Position, SinkError> {
+        let change = Change { who: who.to_owned(), why: why.to_owned() };
+        self.ledger.skip(log, gap, &change).await.map_err(sink_error)?;
+        Ok(Position::at(gap.to))
     }
 
     /// The ledger's own position is the truth. A pin behind it was booked; a ledger that never

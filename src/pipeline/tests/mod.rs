@@ -4,6 +4,7 @@
 //! A failing seed is printed; `PENSTOCK_SEED=n` replays it with a trace (`--nocapture`), and
 //! `PENSTOCK_SEEDS=n` runs more of them.
 
+mod gap;
 mod model;
 mod spool;
 

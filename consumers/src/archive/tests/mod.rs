@@ -16,7 +16,7 @@ use super::name::FileName;
 use super::{ArchiveSink, ArchiveStore, census, marks, reader};
 use apache_avro::types::Value;
 use penstock::event::{Defaults, IdSource, admit};
-use penstock::log::{LogId, Range, Records};
+use penstock::log::{LogId, Position, Range, Records};
 use penstock::pipeline::{Held, Sink as _, SinkError};
 use penstock::pricing::Snapshot;
 use penstock::settings::ArchiveSettings;
@@ -257,4 +257,23 @@ async fn the_census_counts_what_is_there_up_to_a_position_and_names_what_is_not_
     std::fs::write(root.path().join("readme.txt"), b"mine").unwrap();
     let census = count(1_000).await;
     assert_eq!((census.damaged_files, census.foreign.len(), census.files), (2, 1, 58));
+}
+
+#[tokio::test]
+async fn behind_a_gap_a_range_that_was_begun_is_not_archived_twice() {
+    let root = tempfile::tempdir().unwrap();
+    let mut sink = ArchiveSink::new(open(root.path()), &settings(3)).unwrap();
+    let gap = Range { from: 40, to: 60 };
+    let stored = Position { next: 40, pinned: Some(140), hint: 0 };
+    // Retention passed a part of a pinned range of which nothing had been written: the rest goes on.
+    assert_eq!(sink.skip(&log(), gap, stored, "ann", "why").await.unwrap(), Position::at(60));
+    // Its files were there, or some of them: nothing of it is written under another name.
+    write(&mut sink, &events(40, 100)).await;
+    let all: Vec<String> = files(root.path()).into_keys().collect();
+    all[1..].iter().for_each(|path| std::fs::remove_file(root.path().join(path)).unwrap());
+    assert_eq!(sink.skip(&log(), gap, stored, "ann", "why").await.unwrap(), Position::at(140));
+    // A range that ends within the gap, or none at all, leaves nothing to ask for.
+    let wide = Range { from: 40, to: 140 };
+    assert_eq!(sink.skip(&log(), wide, stored, "ann", "why").await.unwrap(), Position::at(140));
+    assert_eq!(sink.skip(&log(), gap, Position::at(40), "ann", "why").await.unwrap(), Position::at(60));
 }
