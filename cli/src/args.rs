@@ -1,7 +1,7 @@
 //! The commands and what they share. Each command's own options stand in its own file.
 
 use crate::commands::{
-    catalogue, check_config, dead, engine, ingest, migrate, reconcile, seed, simulate, status, token, topics, user,
+    catalogue, check_config, dead, engine, gap, ingest, migrate, reconcile, seed, simulate, status, token, topics, user,
 };
 use crate::roles::args::{ConsumeArgs, PanelRole, SidecarRole};
 use crate::up;
@@ -39,12 +39,14 @@ pub enum Command {
     Status(status::StatusArgs),
     /// Compare what was acknowledged with what the sinks hold
     Reconcile(reconcile::ReconcileArgs),
-    /// Look at records that a sink could not take
+    /// Look at records that a sink could not take, or replay them
     Dead(dead::DeadArgs),
     /// Who may log in to the panel
     User(user::UserArgs),
     /// What programs come in to the panel with
     Token(token::TokenArgs),
+    /// Look at what retention took before a sink had it, or let the sink pass
+    Gap(gap::GapArgs),
     /// Compact or verify the archive's files (cluster profile)
     #[cfg(feature = "cluster")]
     Archive(crate::commands::archive::ArchiveArgs),

@@ -37,6 +37,7 @@ fn run(cli: Cli) -> anyhow::Result<Verdict> {
         Command::Dead(args) => client(commands::dead::run(args)),
         Command::User(args) => client(commands::user::run(args)),
         Command::Token(args) => client(commands::token::run(args)),
+        Command::Gap(args) => client(commands::gap::run(args)),
         #[cfg(feature = "cluster")]
         Command::Archive(args) => client(commands::archive::run(args)),
         Command::Topics(args) => client(commands::topics::run(args)),

@@ -1,7 +1,7 @@
 //! What the panel is connected to, and its state.
 
 use crate::access::Access;
-use crate::api::types::{Campaign, DeadLetter, DeadSummary, Now, RoleStatus, SpoolStatus};
+use crate::api::types::{Campaign, DeadLetter, DeadSummary, Gap, Now, ReplayReport, RoleStatus, SpoolStatus};
 use crate::campaigns::Outlook;
 use crate::feed::Feed;
 use crate::graphql::{self, Schema};
@@ -11,7 +11,7 @@ use crate::reconcile::{ArchiveSource, Later, MarkSource};
 use crate::statistics::{Bounds, ClickHouse, Statistics};
 use penstock::accounts::Accounts;
 use penstock::guard::Guard;
-use penstock::ledger::Ledger;
+use penstock::ledger::{Change, Ledger};
 use penstock::log::{LogId, Offset};
 use penstock::settings::{PanelSettings, SettingsError};
 use penstock::telemetry::{PanelMetrics, SharedRegistry};
@@ -43,6 +43,8 @@ pub struct DeadFilter {
     pub sink: Option<String>,
     /// With this reason.
     pub code: Option<String>,
+    /// Only those that may be worth a replay: they stand for a record, which was not replayed.
+    pub replayable: bool,
     /// Behind this one (the cursor).
     pub after: Option<DeadKey>,
     /// At most so many.
@@ -59,6 +61,13 @@ pub trait DeadStore: MarkSource {
     fn list<'a>(&'a self, filter: &'a DeadFilter) -> Later<'a, Vec<DeadLetter>>;
     /// One letter with its body.
     fn show<'a>(&'a self, key: &'a DeadKey) -> Later<'a, Option<DeadLetter>>;
+    /// Appends the records of these letters to the log again, where that counts nothing twice.
+    /// Goes on to its end when it is begun, whether or not the answer is waited for.
+    fn replay(&self, keys: Vec<DeadKey>, who: String, dry_run: bool) -> Later<'static, ReplayReport>;
+    /// All gaps that were met, passed or not.
+    fn gaps(&self) -> Later<'_, Vec<Gap>>;
+    /// Lets the sink of this gap pass it; its pipeline hears it within seconds.
+    fn skip_gap(&self, key: &DeadKey, change: &Change) -> Later<'static, ()>;
 }
 
 /// The log's side of the status.

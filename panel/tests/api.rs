@@ -6,7 +6,7 @@ mod support;
 
 use penstock::settings::PanelSettings;
 use penstock_panel::api::types::{
-    AuditEntry, Campaign, CatalogueImported, DeadLetter, Health, Page, Reconciliation, Status,
+    AuditEntry, Campaign, CatalogueImported, DeadLetter, Gap, Health, Page, Reconciliation, ReplayReport, Status,
 };
 use reqwest::Method;
 use std::time::Duration;
@@ -169,6 +169,45 @@ async fn a_change_takes_effect_and_the_audit_says_who_and_when() {
     let next: Page<AuditEntry> =
         world.get(&format!("/api/v1/audit?cursor={}", audit.next_cursor.unwrap())).await.read();
     assert_eq!(next.result[0].action, "import");
+}
+
+#[actix_web::test]
+async fn a_replay_is_asked_for_in_one_way_and_stands_in_the_audit() {
+    let world = World::start().await;
+    let replay = async |body: String| world.write(Method::POST, "/api/v1/dead/replay", &body).await;
+    let report: ReplayReport = replay(format!(r#"{{"ids":["{}"],"reason":"schema 2"}}"#, letter().id)).await.read();
+    assert_eq!((report.replayed.len(), report.refused[0].code.as_str()), (0, "bad_body"));
+    let by_code: ReplayReport = replay(r#"{"code":"bad_body","limit":5,"dry_run":true}"#.to_owned()).await.read();
+    assert_eq!(by_code.refused.len(), 1);
+    let rows: Page<AuditEntry> = world.get("/api/v1/audit").await.read();
+    assert_eq!(rows.result.len(), 1, "a dry run changes nothing");
+    let row = &rows.result[0];
+    assert_eq!((row.action.as_str(), row.who.as_str(), row.why.as_str()), ("dead_replay", "local", "schema 2"));
+    assert_eq!(row.after["ids"][0], letter().id);
+    let long = "x".repeat(501);
+    for (body, code) in [
+        (format!(r#"{{"ids":["{}"],"sink":"statistics"}}"#, letter().id), "bad_parameter"),
+        (r#"{"ids":[]}"#.to_owned(), "bad_parameter"),
+        (r#"{"ids":["nonsense"]}"#.to_owned(), "bad_parameter"),
+        (r#"{"limit":1001}"#.to_owned(), "bad_parameter"),
+        (r#"{"sink":"Robert'); --"}"#.to_owned(), "bad_parameter"),
+        (format!(r#"{{"reason":"{long}"}}"#), "bad_parameter"),
+        (r#"{"all":true}"#.to_owned(), "bad_body"),
+        (format!(r#"{{"ids":[{}]}}"#, vec![format!("{:?}", letter().id); 1_001].join(",")), "bad_parameter"),
+    ] {
+        assert_eq!(replay(body.clone()).await.problem().code, code, "{body:.80}");
+    }
+}
+
+#[actix_web::test]
+async fn a_gap_that_nobody_met_cannot_be_passed() {
+    let world = World::start().await;
+    let page: Page<Gap> = world.get("/api/v1/gaps").await.read();
+    assert!(page.result.is_empty());
+    let skip = async |body: &str| world.write(Method::POST, "/api/v1/gaps/skip", body).await.problem().code;
+    assert_eq!(skip(r#"{"id":"statistics:ads.click:3:9","reason":"kept elsewhere"}"#).await, "gap_not_found");
+    assert_eq!(skip(r#"{"id":"statistics:ads.click:3:9","reason":" "}"#).await, "bad_parameter");
+    assert_eq!(skip(r#"{"id":"nine","reason":"x"}"#).await, "bad_parameter");
 }
 
 #[actix_web::test]

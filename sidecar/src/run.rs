@@ -4,6 +4,7 @@ use crate::http::gate::{Gate, Rules};
 use crate::http::listen::{self, ListenError, SocketFile};
 use crate::http::{Shared, routes};
 use crate::intake::body::BodyBudget;
+use crate::intake::insert::{self, Inserter, Jobs};
 use crate::intake::keys::Keys;
 use crate::intake::rate::Rate;
 use crate::intake::worker::{Intake, Worker};
@@ -85,6 +86,8 @@ pub struct Running {
     pub addresses: Addresses,
     /// The stop list, for who runs in the same process.
     pub stop_list: StopList,
+    /// Takes records from inside the process, until the drain.
+    pub inserter: Inserter,
     /// Ends when the drain is over.
     pub handle: JoinHandle<Result<(), std::io::Error>>,
 }
@@ -135,8 +138,9 @@ impl Sidecar {
         let rules = Arc::new(Rules::new(&shared.settings, bound, metrics));
         let instance = INSTANCES.fetch_add(1, Ordering::Relaxed);
         let for_app = shared.clone();
+        let (inserter, jobs) = insert::channel();
         let factory = move || {
-            let worker = worker_of_this_thread(instance, &for_app.intake);
+            let worker = worker_of_this_thread(instance, &for_app.intake, &jobs);
             App::new()
                 .app_data(worker)
                 .app_data(web::Data::new(for_app.clone()))
@@ -183,7 +187,7 @@ impl Sidecar {
             drained
         });
         tracing::info!(http = %addresses.http, unix = ?addresses.unix, workers, "the sidecar listens");
-        Ok(Running { addresses, stop_list, handle })
+        Ok(Running { addresses, stop_list, inserter, handle })
     }
 }
 
@@ -223,7 +227,7 @@ thread_local! {
     static WORKER: RefCell<Option<(u64, Weak<Worker>)>> = const { RefCell::new(None) };
 }
 
-fn worker_of_this_thread(instance: u64, intake: &Arc<Intake>) -> Rc<Worker> {
+fn worker_of_this_thread(instance: u64, intake: &Arc<Intake>, jobs: &Jobs) -> Rc<Worker> {
     WORKER.with_borrow_mut(|held| {
         if let Some((of, worker)) = held
             && *of == instance
@@ -233,6 +237,7 @@ fn worker_of_this_thread(instance: u64, intake: &Arc<Intake>) -> Rc<Worker> {
         }
         let worker = Rc::new(Worker::new(Arc::clone(intake), IdSource::from_os()));
         *held = Some((instance, Rc::downgrade(&worker)));
+        actix_rt::spawn(insert::serve(Rc::downgrade(&worker), jobs.clone()));
         worker
     })
 }

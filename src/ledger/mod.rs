@@ -194,6 +194,16 @@ pub trait Ledger: Clone + Send + Sync + 'static {
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Adjustment>, LedgerError>> + Send;
 
+    /// Writes a row of the audit for what is changed elsewhere than in the ledger: `after` is JSON.
+    /// After a lost connection it may stand there twice.
+    fn record_change(
+        &self,
+        action: &'static str,
+        subject: &str,
+        after: &str,
+        change: &Change,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
     /// All campaigns by their numbers, with nothing but their names.
     fn directory(&self) -> impl Future<Output = Result<Vec<Listed>, LedgerError>> + Send;
 

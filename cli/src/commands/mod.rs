@@ -6,6 +6,7 @@ pub mod catalogue;
 pub mod check_config;
 pub mod dead;
 pub mod engine;
+pub mod gap;
 pub mod ingest;
 pub mod load;
 pub mod migrate;

@@ -99,7 +99,8 @@ impl Brokers {
         let fetcher = Fetcher::new(kafka, &options).context("cannot read from Kafka")?;
         let metrics = role.registry.with(KafkaLogMetrics::register);
         let letters = TopicLetters::new(fetcher, &kafka.dead_topic, &metrics, role.clock.clone());
-        Ok(Brokers { groups, dead: Arc::new(dead::View(letters)) })
+        let dead = dead::View::new(letters, kafka, &role.clock).context("cannot write to Kafka")?;
+        Ok(Brokers { groups, dead: Arc::new(dead) })
     }
 }
 

@@ -3,6 +3,7 @@
 use super::engine;
 use super::intake::Intake;
 use super::pipelines::{self, Common};
+use super::replay::SpoolReplay;
 use super::spools::Spools;
 use super::timers;
 use crate::parts::access;
@@ -120,6 +121,7 @@ impl Consumers {
         }
 
         let first = access::prepare(&books.ledger, &settings.panel, Some(&dir.panel_token())).await?;
+        let replay = SpoolReplay { events: spools.events.clone(), inserter: intake.inserter() };
         let shutdown = CancellationToken::new();
         let feed = live_feed(spools, &shutdown)?;
         let panel = Panel::start(PanelConfig {
@@ -129,7 +131,7 @@ impl Consumers {
             known_lead: settings.balances.known_lead,
             live: Arc::new(Live::new(self.pipelines.clone(), Some(Arc::new(EventsView(spools.events.clone()))))),
             archive: Arc::new(ArchiveView(store)),
-            dead: Arc::new(DeadView(dead)),
+            dead: Arc::new(DeadView::new(dead, replay, clock.clone())),
             feed,
             roles: vec![intake.probe()],
             registry: registry.clone(),

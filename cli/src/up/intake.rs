@@ -8,6 +8,7 @@ use penstock::telemetry::SharedRegistry;
 use penstock::time::Clock;
 use penstock_panel::RoleProbe;
 use penstock_panel::api::types::{Health, RoleStatus};
+use penstock_sidecar::intake::insert::Inserter;
 use penstock_sidecar::{Addresses, Running, Sidecar, SidecarConfig};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -52,6 +53,11 @@ impl Intake {
     /// Where it listens.
     pub fn addresses(&self) -> &Addresses {
         &self.running.addresses
+    }
+
+    /// Takes records from inside the process.
+    pub fn inserter(&self) -> Inserter {
+        self.running.inserter.clone()
     }
 
     /// Tells the panel how it does.

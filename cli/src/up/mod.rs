@@ -8,6 +8,7 @@ mod consumers;
 mod engine;
 mod intake;
 mod pipelines;
+mod replay;
 mod spools;
 mod timers;
 

@@ -3,10 +3,12 @@
 //! The sidecar admits no bad event, so letters come from damage and from versions that do not
 //! know a schema: thousands would be many.
 
+use super::marks::{MARK, Marks, Place};
 use super::record::DeadLetter;
+use super::replay::Standing;
 use penstock::log::{LogId, Offset, Records};
 use penstock::pipeline::{GAP, PoisonCode};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Names one letter.
@@ -46,6 +48,8 @@ pub struct Summary {
     pub gaps: u64,
     /// Records of the dead-letter log that are damaged themselves.
     pub unreadable: u64,
+    /// Records that were appended anew; their letters are still among the others.
+    pub replayed: u64,
 }
 
 pub(super) struct Entry {
@@ -65,6 +69,10 @@ pub(super) struct Index {
     entries: BTreeMap<Key, Entry>,
     /// One copy of each code's name.
     codes: Vec<Arc<str>>,
+    /// Every sink that has a letter.
+    sinks: BTreeSet<Arc<str>>,
+    /// What people decided.
+    pub(super) marks: Marks,
     pub(super) unreadable: u64,
     /// First offset of the dead-letter log that is known to be there.
     start: Offset,
@@ -83,6 +91,9 @@ impl Index {
     pub(super) fn take(&mut self, records: &Records) {
         for record in records.iter() {
             match record.body.ok().and_then(|body| DeadLetter::decode(body).ok()) {
+                Some(letter) if &*letter.key.sink == MARK => {
+                    self.unreadable += u64::from(!self.marks.take(&letter, record.offset));
+                }
                 Some(letter) => {
                     let event_type = letter.event_type();
                     self.add(letter.key, &letter.code, event_type, record.offset);
@@ -102,6 +113,7 @@ impl Index {
                 code
             }
         };
+        self.sinks.insert(Arc::clone(&key.sink));
         self.entries.entry(key).or_insert(Entry { at, code, event_type });
     }
 
@@ -109,8 +121,18 @@ impl Index {
     pub(super) fn prune(&mut self, start: Offset) {
         if start > self.start {
             self.entries.retain(|_, entry| entry.at >= start);
+            let Index { entries, marks, sinks, .. } = self;
+            marks.prune(|place| at_place(entries, sinks, place).next().is_some());
             self.start = start;
         }
+    }
+
+    /// How a record stands, and where one of its letters lies, which is left out.
+    pub(super) fn standing(&self, place: &Place) -> (Standing, Option<Offset>) {
+        let letters = || at_place(&self.entries, &self.sinks, place);
+        let sinks = letters().map(|(key, _)| Arc::clone(&key.sink)).collect();
+        let replay = self.marks.replay(place).cloned();
+        (Standing { sinks, letter: None, replay }, letters().next().map(|(_, entry)| entry.at))
     }
 
     /// All letters behind `after`, ordered by key.
@@ -131,7 +153,8 @@ impl Index {
     }
 
     pub(super) fn summary(&self) -> Summary {
-        let mut summary = Summary { unreadable: self.unreadable, ..Summary::default() };
+        let (unreadable, replayed) = (self.unreadable, self.marks.replayed());
+        let mut summary = Summary { unreadable, replayed, ..Summary::default() };
         for (key, entry) in &self.entries {
             if *entry.code == *GAP {
                 summary.gaps += 1;
@@ -153,4 +176,15 @@ impl Index {
         let key = |offset| Key { sink: sink.into(), log: log.clone(), offset };
         self.entries.range(key(0)..key(upto)).filter(|(_, entry)| *entry.code != *GAP).count() as u64
     }
+}
+
+fn at_place<'a>(
+    entries: &'a BTreeMap<Key, Entry>,
+    sinks: &'a BTreeSet<Arc<str>>,
+    place: &'a Place,
+) -> impl Iterator<Item = (&'a Key, &'a Entry)> {
+    sinks.iter().filter_map(|sink| {
+        let key = Key { sink: Arc::clone(sink), log: place.log.clone(), offset: place.offset };
+        entries.get_key_value(&key)
+    })
 }

@@ -1,11 +1,13 @@
 //! The dead-letter log: appended by all pipelines of a process, listed and shown by the panel.
 
 use super::index::{Index, Key, Marked, Summary, is_barrier};
+use super::marks::{Mark, Place, Replay, Skipped, Written};
 use super::record::{self, BODY_MAX, DeadLetter};
+use super::replay::{Book, Standing};
 use penstock::codec::frame;
 use penstock::log::spool::{AppendError, Disk, Group, GroupBuf, HandleError, RealDisk, Spool, Watermarks, Writer};
 use penstock::log::{Limits, Log as _, LogError, LogId, Offset, Records};
-use penstock::pipeline::{DeadError, DeadTarget, Letter};
+use penstock::pipeline::{DeadError, DeadTarget, GAP, GapAnswer, Letter};
 use penstock::time::Clock;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,6 +27,9 @@ pub enum LettersError {
     /// A writer or reader of the log cannot be had.
     #[error("the dead-letter log: {0}")]
     Handle(#[from] HandleError),
+    /// A mark cannot be written.
+    #[error(transparent)]
+    Dead(#[from] DeadError),
 }
 
 /// Which letters to list, in the order of their keys.
@@ -34,10 +39,22 @@ pub struct Filter {
     pub sink: Option<String>,
     /// With this reason. Barriers are listed only when they are asked for.
     pub code: Option<String>,
+    /// Only letters whose record was not replayed, and that stand for one.
+    pub replayable: bool,
     /// Behind this one: the last of the page before.
     pub after: Option<Key>,
     /// At most so many.
     pub limit: usize,
+}
+
+impl Filter {
+    /// Whether a letter is one of those.
+    pub(super) fn wants(&self, index: &Index, key: &Key, code: &str) -> bool {
+        let replayed = || matches!(index.marks.replay(&key.place()), Some(Replay::Done { .. }));
+        self.sink.as_deref().is_none_or(|sink| sink == &*key.sink)
+            && self.code.as_deref().map_or(!is_barrier(code), |c| c == code)
+            && !(self.replayable && (code == GAP || replayed()))
+    }
 }
 
 struct Inner<D: Disk> {
@@ -114,13 +131,9 @@ impl<D: Disk> DeadLetters<D> {
 
     /// Letters in the order of their keys, with their bodies. Errors: [`LettersError`].
     pub async fn list(&self, filter: &Filter) -> Result<Vec<DeadLetter>, LettersError> {
-        let wanted = |key: &Key, code: &str| {
-            filter.sink.as_deref().is_none_or(|sink| sink == &*key.sink)
-                && filter.code.as_deref().map_or(!is_barrier(code), |c| c == code)
-        };
         let found: Vec<Offset> = {
             let index = self.index();
-            let all = index.after(filter.after.as_ref()).filter(|(key, entry)| wanted(key, &entry.code));
+            let all = index.after(filter.after.as_ref()).filter(|(key, e)| filter.wants(&index, key, &e.code));
             all.take(filter.limit).map(|(_, entry)| entry.at).collect()
         };
         let mut letters = Vec::with_capacity(found.len());
@@ -134,6 +147,29 @@ impl<D: Disk> DeadLetters<D> {
     pub async fn show(&self, key: &Key) -> Result<Option<DeadLetter>, LettersError> {
         let Some(at) = self.index().get(key).map(|entry| entry.at) else { return Ok(None) };
         self.read(at).await
+    }
+
+    /// How the replay of the letter's record stands, if there was one.
+    #[must_use]
+    pub fn replay(&self, key: &Key) -> Option<Replay> {
+        self.index().marks.replay(&key.place()).cloned()
+    }
+
+    /// Writes decisions durably.
+    ///
+    /// Errors: [`DeadError`], after which any of them may or may not be there.
+    pub async fn mark(&self, marks: Vec<(Place, Mark)>) -> Result<(), DeadError> {
+        let written: Vec<Written> = marks.iter().map(|(place, mark)| Written::new(place.clone(), mark)).collect();
+        let letters: Vec<Letter<'_>> = written.iter().map(Written::letter).collect();
+        let places = self.append(&letters.iter().collect::<Vec<_>>())?;
+        let end = places.last().map_or(0, |last| last + 1);
+        self.0.watermarks.wait_synced(end).await.map_err(|e| DeadError(e.to_string()))?;
+        let at = self.0.clock.now();
+        let mut index = self.index();
+        for ((place, mark), offset) in marks.into_iter().zip(places) {
+            index.marks.add(place, mark, at, offset);
+        }
+        Ok(())
     }
 
     /// Reads a letter at its place in the dead-letter log; `None` when it was damaged or removed
@@ -189,6 +225,11 @@ impl<D: Disk> DeadLetters<D> {
 }
 
 impl<D: Disk> DeadTarget for DeadLetters<D> {
+    async fn answer(&mut self, sink: &str, log: &LogId, offset: Offset) -> Result<GapAnswer, DeadError> {
+        let key = Key { sink: sink.into(), log: log.clone(), offset };
+        Ok(self.skip(&key).map_or(GapAnswer::NotYet, Skipped::answer))
+    }
+
     /// Letters that are known already are not written again.
     async fn bury(&mut self, letters: &[Letter<'_>]) -> Result<(), DeadError> {
         let key = |l: &Letter<'_>| Key { sink: l.sink.into(), log: l.log.clone(), offset: l.offset };
@@ -208,5 +249,31 @@ impl<D: Disk> DeadTarget for DeadLetters<D> {
             index.add(key(letter), letter.code, event_type, at);
         }
         Ok(())
+    }
+}
+
+impl<D: Disk> DeadLetters<D> {
+    /// What was said about the gap of this letter, and when.
+    #[must_use]
+    pub fn skip(&self, key: &Key) -> Option<Skipped> {
+        self.index().marks.skip(key).cloned()
+    }
+}
+
+impl<D: Disk> Book for DeadLetters<D> {
+    async fn standing(&self, places: &[Place]) -> Result<Vec<Standing>, LettersError> {
+        let mut all = Vec::with_capacity(places.len());
+        for place in places {
+            let (mut standing, at) = self.index().standing(place);
+            if let Some(at) = at {
+                standing.letter = self.read(at).await?;
+            }
+            all.push(standing);
+        }
+        Ok(all)
+    }
+
+    async fn write(&self, marks: Vec<(Place, Mark)>) -> Result<(), DeadError> {
+        self.mark(marks).await
     }
 }

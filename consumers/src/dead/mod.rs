@@ -6,14 +6,20 @@
 
 mod index;
 mod letters;
+pub mod marks;
 mod record;
+pub mod replay;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "cluster")]
 mod topic;
+#[cfg(feature = "cluster")]
+mod topic_replay;
 
 pub use index::{Key, Marked, Summary};
 pub use letters::{DeadLetters, Filter, LettersError};
 pub use record::{DeadLetter, RecordError};
 #[cfg(feature = "cluster")]
-pub use topic::{TopicLetters, TopicTarget};
+pub use topic::{TopicBook, TopicLetters, TopicTarget};
+#[cfg(feature = "cluster")]
+pub use topic_replay::TopicReplay;

@@ -5,13 +5,15 @@
 //! that the spool of letters holds. A letter may come twice (a crash between it and the commit of
 //! its range, or an acknowledgement that was lost); whoever reads takes a key once.
 
-use super::index::{Index, Key, Marked, Summary, is_barrier};
+use super::index::{Index, Key, Marked, Summary};
 use super::letters::{Filter, LettersError};
+use super::marks::{Mark, Place, Replay, Skipped, Written};
 use super::record::{self, DeadLetter};
+use super::replay::{Book, Standing};
 use penstock::kafka::{Message, Publisher};
 use penstock::log::kafka::{Fetcher, KafkaLog, KafkaLogParts};
 use penstock::log::{Limits, Log as _, LogError, LogId, Offset, Records};
-use penstock::pipeline::{DeadError, DeadTarget, Letter};
+use penstock::pipeline::{DeadError, DeadTarget, GapAnswer, Letter};
 use penstock::registry::FixedIds;
 use penstock::telemetry::KafkaLogMetrics;
 use penstock::time::Clock;
@@ -32,13 +34,42 @@ const BATCH: usize = 1_000;
 pub struct TopicTarget {
     publisher: Publisher,
     clock: Arc<dyn Clock>,
+    /// Opened by the first pipeline that stands before a gap.
+    reader: Option<Arc<LazyLetters>>,
+}
+
+/// Opens the letters of the topic when somebody wants to read them; the error is one sentence.
+pub type OpenLetters = Box<dyn Fn() -> Result<TopicLetters, String> + Send + Sync>;
+
+struct LazyLetters {
+    open: OpenLetters,
+    letters: Mutex<Option<Arc<TopicLetters>>>,
+}
+
+impl LazyLetters {
+    async fn get(&self) -> Result<Arc<TopicLetters>, DeadError> {
+        let mut letters = self.letters.lock().await;
+        if let Some(letters) = &*letters {
+            return Ok(Arc::clone(letters));
+        }
+        let opened = Arc::new((self.open)().map_err(DeadError)?);
+        *letters = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
 }
 
 impl TopicTarget {
     /// Into the topic of `publisher`.
     #[must_use]
     pub fn new(publisher: Publisher, clock: Arc<dyn Clock>) -> Self {
-        TopicTarget { publisher, clock }
+        TopicTarget { publisher, clock, reader: None }
+    }
+
+    /// The same, for pipelines that wait before a gap until a person has answered.
+    #[must_use]
+    pub fn answered_by(mut self, open: OpenLetters) -> Self {
+        self.reader = Some(Arc::new(LazyLetters { open, letters: Mutex::new(None) }));
+        self
     }
 }
 
@@ -47,6 +78,14 @@ fn text(letter: &Letter<'_>) -> String {
 }
 
 impl DeadTarget for TopicTarget {
+    async fn answer(&mut self, sink: &str, log: &LogId, offset: Offset) -> Result<GapAnswer, DeadError> {
+        let Some(reader) = &self.reader else { return Ok(GapAnswer::Never) };
+        let key = Key { sink: sink.into(), log: log.clone(), offset };
+        let skips = reader.get().await?.skips(std::slice::from_ref(&key)).await;
+        let skip = skips.map_err(|e| DeadError(e.to_string()))?.pop().flatten();
+        Ok(skip.map_or(GapAnswer::NotYet, Skipped::answer))
+    }
+
     async fn bury(&mut self, letters: &[Letter<'_>]) -> Result<(), DeadError> {
         let now = self.clock.now();
         let mut rest = letters;
@@ -144,16 +183,25 @@ impl TopicLetters {
 
     /// Letters in the order of their keys, with their bodies. Errors: [`LettersError`].
     pub async fn list(&self, filter: &Filter) -> Result<Vec<DeadLetter>, LettersError> {
-        let wanted = |key: &Key, code: &str| {
-            filter.sink.as_deref().is_none_or(|sink| sink == &*key.sink)
-                && filter.code.as_deref().map_or(!is_barrier(code), |c| c == code)
-        };
         let mut reading = self.caught_up().await?;
-        let all = reading.index.after(filter.after.as_ref()).filter(|(key, entry)| wanted(key, &entry.code));
+        let index = &reading.index;
+        let all = index.after(filter.after.as_ref()).filter(|(key, e)| filter.wants(index, key, &e.code));
         let places: Vec<Offset> = all.take(filter.limit).map(|(_, entry)| entry.at).collect();
         let mut letters = reading.letters(places).await?;
         letters.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(letters)
+    }
+
+    /// How the replays of the letters' records stand, in their order. Errors: [`LettersError`].
+    pub async fn replays(&self, keys: &[Key]) -> Result<Vec<Option<Replay>>, LettersError> {
+        let reading = self.caught_up().await?;
+        Ok(keys.iter().map(|key| reading.index.marks.replay(&key.place()).cloned()).collect())
+    }
+
+    /// What was said about the gaps of these letters, in their order. Errors: [`LettersError`].
+    pub async fn skips(&self, keys: &[Key]) -> Result<Vec<Option<Skipped>>, LettersError> {
+        let reading = self.caught_up().await?;
+        Ok(keys.iter().map(|key| reading.index.marks.skip(key).cloned()).collect())
     }
 
     /// One letter; `None` when there is none of this key. Errors: [`LettersError`].
@@ -161,6 +209,48 @@ impl TopicLetters {
         let mut reading = self.caught_up().await?;
         let Some(at) = reading.index.get(key).map(|entry| entry.at) else { return Ok(None) };
         Ok(reading.letters(vec![at]).await?.pop())
+    }
+}
+
+/// The topic's letters with somebody who may add marks to them.
+pub struct TopicBook {
+    letters: Arc<TopicLetters>,
+    target: TopicTarget,
+}
+
+impl TopicBook {
+    /// Reads `letters`, and writes with `target` into the same topic.
+    #[must_use]
+    pub fn new(letters: Arc<TopicLetters>, target: TopicTarget) -> Self {
+        TopicBook { letters, target }
+    }
+
+    /// Writes decisions durably.
+    ///
+    /// Errors: [`DeadError`], after which any of them may or may not be there.
+    pub async fn mark(&self, marks: Vec<(Place, Mark)>) -> Result<(), DeadError> {
+        let written: Vec<Written> = marks.into_iter().map(|(place, mark)| Written::new(place, &mark)).collect();
+        let letters: Vec<Letter<'_>> = written.iter().map(Written::letter).collect();
+        self.target.clone().bury(&letters).await
+    }
+}
+
+impl Book for TopicBook {
+    async fn standing(&self, places: &[Place]) -> Result<Vec<Standing>, LettersError> {
+        let mut reading = self.letters.caught_up().await?;
+        let mut all = Vec::with_capacity(places.len());
+        for place in places {
+            let (mut standing, at) = reading.index.standing(place);
+            if let Some(at) = at {
+                standing.letter = reading.letters(vec![at]).await?.pop();
+            }
+            all.push(standing);
+        }
+        Ok(all)
+    }
+
+    async fn write(&self, marks: Vec<(Place, Mark)>) -> Result<(), DeadError> {
+        self.mark(marks).await
     }
 }
 

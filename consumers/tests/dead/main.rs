@@ -3,16 +3,21 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
 use penstock::codec::frame;
-use penstock::kafka::{ProducerOptions, Publisher, SharedProducer};
+use penstock::event::{self, Defaults, IdSource};
+use penstock::kafka::{Key as KafkaKey, ProducerOptions, Publisher, SharedProducer};
 use penstock::log::LogId;
 use penstock::log::kafka::{FetchOptions, Fetcher};
-use penstock::pipeline::{DeadTarget as _, GAP, Letter};
+use penstock::pipeline::{DeadTarget as _, GAP, GapAnswer, Letter};
 use penstock::settings::KafkaSettings;
 use penstock::telemetry::KafkaLogMetrics;
 use penstock::time::{ManualClock, Micros};
-use penstock_consumers::dead::{Filter, Key, TopicLetters, TopicTarget};
+use penstock_consumers::dead::marks::{Begun, Mark, Place, Skip};
+use penstock_consumers::dead::replay::{Replayer, Report, Wanted};
+use penstock_consumers::dead::{Filter, Key, TopicBook, TopicLetters, TopicReplay, TopicTarget};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{Message as _, TopicPartitionList};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,4 +83,171 @@ async fn letters_of_several_consumers_are_listed_once_whoever_reads_them() {
     let shown = letters.show(&long).await.unwrap().unwrap();
     assert_eq!((shown.body.len(), shown.body_bytes), (900_000, 2_000_000), "cut to what a message may hold");
     assert_eq!(ends(&topic).1.summary().await.unwrap(), letters.summary().await.unwrap());
+}
+
+const SINKS: [&str; 3] = ["archive", "balances", "statistics"];
+
+fn click(n: u64) -> Vec<u8> {
+    let defaults = Defaults {
+        received: Micros::from_secs(1_500_000_000),
+        server: "s",
+        max_future: Duration::from_secs(3_600),
+        max_event_bytes: 1 << 20,
+    };
+    let json = format!(
+        r#"{{"type":"click","id":"00000000-0000-4000-8000-{n:012x}","time":"2017-07-14T02:40:00Z","payload":{{"campaign_id":7}}}}"#
+    );
+    let mut frame = Vec::new();
+    event::admit(json.as_bytes(), &defaults, &mut IdSource::seeded(1), &mut frame).unwrap();
+    frame
+}
+
+/// Every record of a topic's only partition: key and value, by a consumer of the library alone.
+async fn records(topic: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let topic = topic.to_owned();
+    let read = move || {
+        let mut config = penstock::kafka::client::config(&settings()).unwrap();
+        config.set("group.id", "test-reader").set("enable.auto.commit", "false");
+        let consumer: BaseConsumer = config.create().unwrap();
+        let (low, high) = consumer.fetch_watermarks(&topic, 0, Duration::from_secs(30)).unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&topic, 0, rdkafka::Offset::Offset(low)).unwrap();
+        consumer.assign(&list).unwrap();
+        let mut found = Vec::new();
+        let mut next = low;
+        while next < high {
+            let message = consumer.poll(Duration::from_secs(30)).expect("the records are there").unwrap();
+            next = message.offset() + 1;
+            let bytes = |part: Option<&[u8]>| part.unwrap_or_default().to_vec();
+            found.push((bytes(message.key()), bytes(message.payload())));
+        }
+        found
+    };
+    tokio::task::spawn_blocking(read).await.unwrap()
+}
+
+struct Replays {
+    letters: Arc<TopicLetters>,
+    target: TopicTarget,
+    kafka: KafkaSettings,
+    clock: ManualClock,
+}
+
+impl Replays {
+    /// Letters by every sink of three records of a topic, of which the second is still poison.
+    async fn new() -> Replays {
+        let (dead, events) = (topic().await, topic().await);
+        let (mut target, letters) = ends(&dead);
+        let mut kafka = KafkaSettings { dead_topic: dead, ..settings() };
+        kafka.topics.insert("click".to_owned(), events.clone());
+        let log = LogId { name: events.into(), partition: 0 };
+        for (offset, body) in [(3, click(3)), (5, b"\xC3\x01nobody's schema".to_vec()), (7, click(7))] {
+            for sink in SINKS {
+                let code = "unknown_schema";
+                let letter = Letter { sink, log: &log, offset, code, field: None, message: "why", body: &body };
+                target.bury(&[letter]).await.unwrap();
+            }
+        }
+        let clock = ManualClock::at(Micros::from_secs(1_500_000_000));
+        Replays { letters: Arc::new(letters), target, kafka, clock }
+    }
+
+    fn events(&self) -> String {
+        self.kafka.topic_of("click")
+    }
+
+    fn replayer(&self) -> Replayer<TopicBook, TopicReplay> {
+        let producer = SharedProducer::new(&self.kafka, ProducerOptions::default()).unwrap();
+        let book = TopicBook::new(Arc::clone(&self.letters), self.target.clone());
+        Replayer::new(book, TopicReplay::new(producer, SINKS.to_vec(), "kafka"), Arc::new(self.clock.clone()))
+    }
+
+    fn wanted(&self) -> Wanted {
+        let log = LogId { name: self.events().into(), partition: 0 };
+        let key = |offset| Key { sink: "archive".into(), log: log.clone(), offset };
+        Wanted { letters: [3, 5, 7].map(key).to_vec(), who: "ann".to_owned(), dry_run: false }
+    }
+
+    /// What a call leaves that died behind its first mark.
+    async fn begun(&self, number: u64, offset: u64) -> Begun {
+        let log = self.events();
+        let begun =
+            Begun { who: "bob".to_owned(), batch: 77, number, after: None, log: log.clone(), floors: vec![(0, 0)] };
+        let place = Place { log: LogId { name: log.into(), partition: 0 }, offset };
+        let book = TopicBook::new(Arc::clone(&self.letters), self.target.clone());
+        book.mark(vec![(place, Mark::ReplayBegun(begun.clone()))]).await.unwrap();
+        begun
+    }
+}
+
+fn codes(report: &Report) -> Vec<(u64, &'static str)> {
+    report.refused.iter().map(|r| (r.key.offset, r.code)).collect()
+}
+
+#[tokio::test]
+async fn records_that_every_sink_put_aside_are_produced_once_under_a_key_of_their_own() {
+    let replays = Replays::new().await;
+    let report = replays.replayer().replay(&replays.wanted()).await.unwrap();
+    assert_eq!(codes(&report), [(5, "unknown_schema")]);
+    let places: Vec<_> = report.replayed.iter().map(|r| r.landed.as_ref().unwrap().offset).collect();
+    assert_eq!(places, [Some(0), Some(1)]);
+    let there = records(&replays.events()).await;
+    assert_eq!(there.iter().map(|(_, value)| value.clone()).collect::<Vec<_>>(), [click(3), click(7)]);
+    // Ascending numbers of one random spool: no sidecar's, and no repeat to the monitor.
+    let keys: Vec<_> = there.iter().map(|(key, _)| penstock::kafka::Key::parse(key).unwrap()).collect();
+    let [KafkaKey::Record { spool: a, sequence: 0 }, KafkaKey::Record { spool: b, sequence: 1 | 2 }] = keys[..] else {
+        panic!("{keys:?}");
+    };
+    assert_eq!(a, b);
+    // Whoever asks again, from this process or another, is refused.
+    let again = Replays { letters: Arc::new(ends(&replays.kafka.dead_topic).1), ..replays };
+    let report = again.replayer().replay(&again.wanted()).await.unwrap();
+    assert_eq!(codes(&report), [(3, "replayed"), (5, "unknown_schema"), (7, "replayed")]);
+    assert_eq!(records(&again.events()).await.len(), 2);
+    assert_eq!(again.letters.summary().await.unwrap().replayed, 2);
+}
+
+#[tokio::test]
+async fn what_a_dead_call_had_produced_is_found_and_what_it_had_not_is_produced() {
+    let replays = Replays::new().await;
+    // Both were begun; the first had arrived when the process died.
+    let begun = replays.begun(0, 3).await;
+    replays.begun(1, 7).await;
+    let producer = SharedProducer::new(&replays.kafka, ProducerOptions::default()).unwrap();
+    let key = penstock::kafka::key::record(begun.batch, begun.number);
+    let body = click(3);
+    let message = penstock::kafka::Message { key: &key, value: Some(&body) };
+    Publisher::new(producer, &replays.events(), 0, Duration::from_secs(60)).append(&[message]).await.unwrap();
+
+    let early = replays.replayer().replay(&replays.wanted()).await.unwrap();
+    assert_eq!(codes(&early), [(3, "under_way"), (5, "unknown_schema"), (7, "under_way")], "it may live still");
+    replays.clock.advance(Duration::from_secs(600));
+    let report = replays.replayer().replay(&replays.wanted()).await.unwrap();
+    assert_eq!((report.replayed.len(), codes(&report)), (2, vec![(5, "unknown_schema")]));
+    let there = records(&replays.events()).await;
+    let values: Vec<_> = there.iter().filter(|(key, _)| key.len() == 16).map(|(_, value)| value.clone()).collect();
+    assert_eq!(values, [click(3), click(7)], "each once, beside the barriers");
+    let after = replays.replayer().replay(&replays.wanted()).await.unwrap();
+    assert_eq!(codes(&after), [(3, "replayed"), (5, "unknown_schema"), (7, "replayed")]);
+}
+
+#[tokio::test]
+async fn a_gap_waits_until_somebody_lets_it_pass_and_a_consumer_hears_it() {
+    let dead = topic().await;
+    let (target, letters) = ends(&dead);
+    let open = {
+        let dead = dead.clone();
+        move || Ok::<_, String>(ends(&dead).1)
+    };
+    let mut target = target.answered_by(Box::new(open));
+    let log = LogId { name: "ads.click".into(), partition: 4 };
+    let gap = Letter { sink: "archive", log: &log, offset: 9, code: GAP, field: None, message: "gone", body: b"" };
+    target.bury(&[gap]).await.unwrap();
+    assert_eq!(target.answer("archive", &log, 9).await.unwrap(), GapAnswer::NotYet);
+    let skip = Skip { sink: "archive".to_owned(), who: "ann".to_owned(), why: "kept".to_owned() };
+    let book = TopicBook::new(Arc::new(letters), target.clone());
+    book.mark(vec![(Place { log: log.clone(), offset: 9 }, Mark::Skip(skip))]).await.unwrap();
+    let answer = GapAnswer::Skip { who: "ann".to_owned(), why: "kept".to_owned() };
+    assert_eq!(target.answer("archive", &log, 9).await.unwrap(), answer);
+    assert_eq!(target.answer("statistics", &log, 9).await.unwrap(), GapAnswer::NotYet, "each sink has its own");
 }

@@ -82,6 +82,8 @@ pub const TABLE: &[(&str, &str, Need)] = &[
     ("GET", "/api/v1/dead", VIEWER),
     ("POST", "/api/v1/dead/replay", OPERATOR),
     ("GET", "/api/v1/dead/{id}", VIEWER),
+    ("GET", "/api/v1/gaps", VIEWER),
+    ("POST", "/api/v1/gaps/skip", ADMIN),
     ("GET", "/api/v1/audit", VIEWER),
 ];
 

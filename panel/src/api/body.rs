@@ -55,7 +55,16 @@ pub async fn bytes(request: &HttpRequest, payload: web::Payload, limit: usize) -
 
 /// Reads a small body as JSON. Errors: as [`bytes`], and `bad_body` when it has another shape.
 pub async fn json<T: DeserializeOwned>(request: &HttpRequest, payload: web::Payload) -> Result<T, Problem> {
-    let body = bytes(request, payload, SMALL).await?;
+    json_within(request, payload, SMALL).await
+}
+
+/// Reads a body of at most `limit` bytes as JSON. Errors: as [`json`].
+pub async fn json_within<T: DeserializeOwned>(
+    request: &HttpRequest,
+    payload: web::Payload,
+    limit: usize,
+) -> Result<T, Problem> {
+    let body = bytes(request, payload, limit).await?;
     // A derived struct would also take an array of its fields.
     if body.iter().find(|b| !b.is_ascii_whitespace()) != Some(&b'{') {
         return Err(Problem::new(Code::BadBody, "the body must be a JSON object"));

@@ -13,6 +13,7 @@ mod dead;
 mod docs;
 mod events;
 mod explore;
+mod gaps;
 mod graphql;
 mod health;
 mod lines;
@@ -101,7 +102,10 @@ pub fn routes<L: Ledger>(config: &mut web::ServiceConfig) {
                 .default_service(only("GET, PUT, POST")),
         )
         .service(web::resource("/api/v1/dead").get(dead::list::<L>).default_service(only("GET")))
+        .service(web::resource("/api/v1/dead/replay").post(dead::replay::<L>).default_service(only("POST")))
         .service(web::resource("/api/v1/dead/{id}").get(dead::show::<L>).default_service(only("GET")))
+        .service(web::resource("/api/v1/gaps").get(gaps::list::<L>).default_service(only("GET")))
+        .service(web::resource("/api/v1/gaps/skip").post(gaps::skip::<L>).default_service(only("POST")))
         .service(web::resource("/api/v1/audit").get(audit::list::<L>).default_service(only("GET")))
         .service(web::resource("/api/v1/openapi.json").get(docs::document).default_service(only("GET")))
         .service(web::resource("/api/docs").get(docs::page).default_service(only("GET")))

@@ -56,6 +56,8 @@ pub enum Code {
     EventNotFound,
     /// No dead letter of this id.
     DeadLetterNotFound,
+    /// No gap of this id.
+    GapNotFound,
     /// The catalogue breaks a rule; nothing was imported.
     CatalogueInvalid,
     /// The change contradicts what stands, or others were faster.
@@ -105,6 +107,7 @@ impl Code {
             Code::CampaignNotFound => "campaign_not_found",
             Code::EventNotFound => "event_not_found",
             Code::DeadLetterNotFound => "dead_letter_not_found",
+            Code::GapNotFound => "gap_not_found",
             Code::CatalogueInvalid => "catalogue_invalid",
             Code::Conflict => "conflict",
             Code::QueryTooExpensive => "query_too_expensive",
@@ -126,9 +129,11 @@ impl Code {
             | Code::RangeTooWide
             | Code::BadCursor
             | Code::BadBody => StatusCode::BAD_REQUEST,
-            Code::NotFound | Code::CampaignNotFound | Code::EventNotFound | Code::DeadLetterNotFound => {
-                StatusCode::NOT_FOUND
-            }
+            Code::NotFound
+            | Code::CampaignNotFound
+            | Code::EventNotFound
+            | Code::DeadLetterNotFound
+            | Code::GapNotFound => StatusCode::NOT_FOUND,
             Code::LoginRequired | Code::BadCredentials => StatusCode::UNAUTHORIZED,
             Code::BadHost | Code::BadOrigin | Code::Forbidden | Code::BadCsrf | Code::PasswordChangeRequired => {
                 StatusCode::FORBIDDEN

@@ -7,8 +7,9 @@ use crate::access::tokens::{MadeToken, Token};
 use crate::access::users::User;
 use crate::api::types::{
     AbReport, AdjustmentLine, AuditEntry, Budget, Campaign, CatalogueImported, Change, DeadLetter, DimensionValue,
-    Event, FunnelReport, LedgerLine, Now, Placed, Quality, ReconcileRequest, Reconciliation, RetentionReport,
-    StateLine, Status, Table, TimeseriesPoint, TopRow, UniqueUsers, Window,
+    Event, FunnelReport, Gap, GapSkipRequest, LedgerLine, Now, Placed, Quality, ReconcileRequest, Reconciliation,
+    ReplayReport, ReplayRequest, RetentionReport, StateLine, Status, Table, TimeseriesPoint, TopRow, UniqueUsers,
+    Window,
 };
 
 /// One route.
@@ -59,7 +60,6 @@ const USERS: &str = r#"{"name":"ana","role":"operator","password":"at least twel
 const USER: &str = r#"{"role":"viewer","disabled":true}"#;
 const LOGIN: &str = r#"{"name":"ana","password":"at least twelve"}"#;
 const PASSWORD: &str = r#"{"current":"the old one","new":"at least twelve"}"#;
-const REPLAY: &str = r#"{"ids":["statistics:spool-00000000000000aa:0:7"]}"#;
 const QUESTION: &str = r#"{"query":"{ campaign(id: 1002) { name kpis { clicks } } }"}"#;
 
 /// All routes.
@@ -346,11 +346,20 @@ pub(super) static TABLE: &[Entry] = &[
         "POST",
         "/api/v1/dead/replay",
         "Quality",
-        "Sends dead letters back into their log.",
-        Given::Example(REPLAY),
-        Body::Json,
+        "Appends the records of dead letters to their log again, where that counts nothing twice.",
+        Given::of::<ReplayRequest>(),
+        Body::of::<ReplayReport>(),
     ),
     get("/api/v1/dead/{id}", "Quality", "One letter with its record.", &[], Body::of::<DeadLetter>()),
+    get("/api/v1/gaps", "Quality", "Offsets that retention took before a sink had them.", &[], Body::page::<Gap>()),
+    change(
+        "POST",
+        "/api/v1/gaps/skip",
+        "Quality",
+        "Lets a sink pass a gap: what is gone stays missing there.",
+        Given::of::<GapSkipRequest>(),
+        Body::of::<Gap>(),
+    ),
     get(
         "/api/v1/audit",
         "Access",

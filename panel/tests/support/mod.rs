@@ -9,7 +9,9 @@ use penstock::settings::PanelSettings;
 use penstock::telemetry::SharedRegistry;
 use penstock::time::{Clock, Micros, SystemClock};
 use penstock_consumers::balances::ledger::sqlite::SqliteLedger;
-use penstock_panel::api::types::{ArchivePlace, DeadLetter, DeadSummary, ProblemBody, SpoolPartition, SpoolStatus};
+use penstock_panel::api::types::{
+    ArchivePlace, DeadLetter, DeadSummary, Gap, ProblemBody, RefusedLetter, ReplayReport, SpoolPartition, SpoolStatus,
+};
 use penstock_panel::feed::Feed;
 use penstock_panel::reconcile::{ArchiveCounts, ArchiveSource, Later, Mark, MarkSource};
 use penstock_panel::{ClickHouse, DeadFilter, DeadKey, DeadStore, Panel, PanelConfig, Running, SpoolView};
@@ -123,6 +125,7 @@ pub fn letter() -> DeadLetter {
         event_type: Some("click".to_owned()),
         time: None,
         bytes: 12,
+        replayed: None,
         event: None,
         body_hex: None,
     }
@@ -158,6 +161,20 @@ impl DeadStore for Nothing {
     }
     fn show<'a>(&'a self, key: &'a DeadKey) -> Later<'a, Option<DeadLetter>> {
         futures::future::ready(Ok((key.id() == letter().id).then(letter))).boxed()
+    }
+    fn replay(&self, keys: Vec<DeadKey>, _who: String, _dry_run: bool) -> Later<'static, ReplayReport> {
+        let refused = keys.iter().map(|key| RefusedLetter {
+            id: key.id(),
+            code: "bad_body".to_owned(),
+            why: "it is still poison".to_owned(),
+        });
+        futures::future::ready(Ok(ReplayReport { replayed: Vec::new(), refused: refused.collect() })).boxed()
+    }
+    fn gaps(&self) -> Later<'_, Vec<Gap>> {
+        futures::future::ready(Ok(Vec::new())).boxed()
+    }
+    fn skip_gap(&self, _: &DeadKey, _: &penstock::ledger::Change) -> Later<'static, ()> {
+        futures::future::ready(Ok(())).boxed()
     }
 }
 

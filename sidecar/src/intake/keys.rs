@@ -68,6 +68,12 @@ pub fn scoped(write_key: Option<&[u8]>, idempotency_key: &[u8]) -> [u8; 16] {
     hash(&[&[u8::from(write_key.is_some())], write_key.unwrap_or_default(), idempotency_key])
 }
 
+/// What the spool remembers a record by that came from inside the process: no request has it.
+#[must_use]
+pub fn inserted(key: &[u8]) -> [u8; 16] {
+    hash(&[&[2], key])
+}
+
 /// What tells one body from another: the route and the decompressed bytes, so that a repeat may
 /// be compressed another way.
 #[must_use]
@@ -117,5 +123,7 @@ mod tests {
         assert_ne!(scoped(None, b"1"), scoped(Some(b""), b"1"));
         assert_ne!(scoped(Some(b"ab"), b"c"), scoped(Some(b"a"), b"bc"));
         assert_eq!(scoped(None, b"1"), scoped(None, b"1"));
+        assert_ne!(inserted(b"1"), scoped(None, b"1"));
+        assert_ne!(inserted(b"1"), scoped(Some(b""), b"1"));
     }
 }

@@ -11,6 +11,7 @@
 pub mod answer;
 pub mod body;
 pub mod inflate;
+pub mod insert;
 pub mod keys;
 pub mod rate;
 mod refused;

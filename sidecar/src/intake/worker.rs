@@ -63,22 +63,22 @@ pub struct Intake<D: Disk = RealDisk> {
 /// One worker thread's intake.
 pub struct Worker<D: Disk = RealDisk> {
     intake: Arc<Intake<D>>,
-    state: RefCell<State<D>>,
+    pub(super) state: RefCell<State<D>>,
 }
 
-struct State<D: Disk> {
-    writer: Option<Claimed<D>>,
+pub(super) struct State<D: Disk> {
+    pub(super) writer: Option<Claimed<D>>,
     /// Where to look for a free partition first.
-    next_partition: u32,
+    pub(super) next_partition: u32,
     bench: Bench,
     inflated: Vec<u8>,
-    turn: Option<Rc<Turn>>,
+    pub(super) turn: Option<Rc<Turn>>,
 }
 
-struct Claimed<D: Disk> {
-    writer: Writer<D>,
-    marks: Arc<Watermarks>,
-    partition: u32,
+pub(super) struct Claimed<D: Disk> {
+    pub(super) writer: Writer<D>,
+    pub(super) marks: Arc<Watermarks>,
+    pub(super) partition: u32,
 }
 
 /// A request as intake sees it.
@@ -307,7 +307,7 @@ impl<D: Disk> Worker<D> {
         }
     }
 
-    async fn synced(&self, marks: &Watermarks, to: Offset) -> Result<(), Problem> {
+    pub(super) async fn synced(&self, marks: &Watermarks, to: Offset) -> Result<(), Problem> {
         match tokio::time::timeout(self.intake.sync_timeout, marks.wait_synced(to)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(failed)) => {
@@ -340,9 +340,9 @@ impl<D: Disk> Drop for Worker<D> {
 }
 
 /// Writes the turn a request has joined, unless somebody already has.
-struct FlushOnDrop<'a, D: Disk> {
-    worker: &'a Worker<D>,
-    turn: &'a Turn,
+pub(super) struct FlushOnDrop<'a, D: Disk> {
+    pub(super) worker: &'a Worker<D>,
+    pub(super) turn: &'a Turn,
 }
 
 impl<D: Disk> Drop for FlushOnDrop<'_, D> {
@@ -354,7 +354,7 @@ impl<D: Disk> Drop for FlushOnDrop<'_, D> {
 }
 
 /// One write for everything appended since the last; ends the turn.
-fn flush<D: Disk>(state: &mut State<D>, metrics: &SidecarMetrics) {
+pub(super) fn flush<D: Disk>(state: &mut State<D>, metrics: &SidecarMetrics) {
     let (Some(turn), Some(claimed)) = (state.turn.take(), &mut state.writer) else { return };
     match claimed.writer.flush() {
         Ok(()) => {
@@ -373,7 +373,7 @@ fn flush<D: Disk>(state: &mut State<D>, metrics: &SidecarMetrics) {
 }
 
 /// Takes the first free partition from `next` on.
-fn claim<D: Disk>(spool: &Spool<D>, next: &mut u32) -> Result<Claimed<D>, Problem> {
+pub(super) fn claim<D: Disk>(spool: &Spool<D>, next: &mut u32) -> Result<Claimed<D>, Problem> {
     let partitions = spool.partitions();
     let count = partitions.len();
     let start = usize::try_from(*next).unwrap_or(0) % count.max(1);

@@ -5,6 +5,7 @@
 mod bounds;
 mod campaigns;
 mod drain;
+mod insert;
 mod intake;
 mod kafka;
 mod nonsense;

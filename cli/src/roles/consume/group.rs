@@ -35,7 +35,7 @@ impl Feed {
         let metrics = role.registry.with(PipelineMetrics::register);
         let options = FetchOptions { group: consume.group(sink), ahead_bytes: consume.ahead_bytes };
         let fetcher = Fetcher::new(kafka, &options).context("cannot read from Kafka")?;
-        let letters = dead::target(kafka, &role.clock).context("cannot write to Kafka")?;
+        let letters = dead::answered(kafka, consume.group(sink), &role.clock).context("cannot write to Kafka")?;
         let options = GroupOptions {
             group: consume.group(sink),
             // Every type may carry a price and is a figure of its campaign, so every sink takes all.
@@ -47,6 +47,7 @@ impl Feed {
         let member = Arc::new(Member::join(kafka, &options, log_metrics.clone()).context("cannot read from Kafka")?);
         self.show(&member);
         let (settings, clock) = (role.settings.pipeline.clone(), role.clock.clone());
+        let gauges = metrics.clone();
         let build = move |life: Life| {
             let (limits, catalogue, settings, clock) =
                 (limits.clone(), catalogue.clone(), settings.clone(), clock.clone());
@@ -55,8 +56,7 @@ impl Feed {
             let made = make(life.stop.clone());
             async move {
                 let id = life.owner.log().clone();
-                // Apart from each other, so that pipelines that failed together do not return together.
-                let seed = clock.now().0.unsigned_abs() ^ (u64::from(id.partition) << 32) ^ id.name.len() as u64;
+                let seed = clock.now().0.unsigned_abs() ^ id.seed();
                 Ok(Pipeline::new(Parts {
                     sink: made.await?,
                     log: KafkaLog::new(KafkaLogParts {
@@ -79,7 +79,8 @@ impl Feed {
                 }))
             }
         };
-        let child = group_child(sink, PIPELINES, member, self.supervisor.clone(), self.pipelines.clone(), build);
+        let (supervisor, pipelines) = (self.supervisor.clone(), self.pipelines.clone());
+        let child = group_child(sink, PIPELINES, member, supervisor, pipelines, gauges, build);
         self.supervisor.add(child).await.context("the group's pipelines")
     }
 

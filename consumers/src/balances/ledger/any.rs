@@ -118,6 +118,16 @@ impl Ledger for AnyLedger {
         either!(self, l => l.adjustments(id, limit).await)
     }
 
+    async fn record_change(
+        &self,
+        action: &'static str,
+        subject: &str,
+        after: &str,
+        change: &Change,
+    ) -> Result<(), LedgerError> {
+        either!(self, l => l.record_change(action, subject, after, change).await)
+    }
+
     async fn directory(&self) -> Result<Vec<Listed>, LedgerError> {
         either!(self, l => l.directory().await)
     }

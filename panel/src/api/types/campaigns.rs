@@ -214,39 +214,6 @@ pub struct CatalogueImported {
     pub report: penstock::ledger::ImportReport,
 }
 
-/// One record that a sink could not take.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct DeadLetter {
-    /// `{sink}:{log}:{partition}:{offset}`; what `GET /api/v1/dead/{id}` takes.
-    pub id: String,
-    /// The sink that refused it.
-    pub sink: String,
-    /// Log.
-    pub log: String,
-    /// Partition.
-    pub partition: u32,
-    /// Offset.
-    pub offset: u64,
-    /// Why: `corrupt`, `bad_frame`, `unknown_schema`, `bad_body`, `invalid`.
-    pub code: String,
-    /// The field at fault, when one is.
-    pub field: Option<String>,
-    /// One sentence for a person.
-    pub message: String,
-    /// Type of the event, when its frame still says so.
-    pub event_type: Option<String>,
-    /// When it was put away.
-    pub time: Option<Time>,
-    /// Length of the record in bytes.
-    pub bytes: u64,
-    /// Only in `GET /api/v1/dead/{id}`: the record as JSON, when it decodes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event: Option<serde_json::Value>,
-    /// Only in `GET /api/v1/dead/{id}`: the record's bytes in hexadecimal, the first 64 KiB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body_hex: Option<String>,
-}
-
 /// One change that somebody made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AuditEntry {
@@ -256,7 +223,8 @@ pub struct AuditEntry {
     pub time: Time,
     /// Who: `local` while the panel is open on loopback.
     pub who: String,
-    /// What: `stop`, `resume`, `set_budget`, `set_balance`, `adjust`, `import`, `skip`.
+    /// What: `stop`, `resume`, `set_budget`, `set_balance`, `adjust`, `import`, `skip`,
+    /// `dead_replay`, `gap_skip`.
     pub action: String,
     /// What it was done to, e.g. `campaign 1002`.
     pub subject: String,

@@ -5,6 +5,7 @@
 
 mod analytics;
 mod campaigns;
+mod dead;
 mod explore;
 mod now;
 mod problem;
@@ -17,8 +18,11 @@ pub use analytics::{
     UniqueUsers, UsersPoint,
 };
 pub use campaigns::{
-    ArchivePlace, AuditEntry, Budget, Campaign, CatalogueImported, Change, DeadLetter, Event, Kpis, Place, Placed,
-    Stop, TimeseriesPoint,
+    ArchivePlace, AuditEntry, Budget, Campaign, CatalogueImported, Change, Event, Kpis, Place, Placed, Stop,
+    TimeseriesPoint,
+};
+pub use dead::{
+    DeadLetter, Gap, GapSkip, GapSkipRequest, RefusedLetter, ReplayReport, ReplayRequest, ReplayedBy, ReplayedLetter,
 };
 pub use explore::{
     AdjustmentLine, Booked, Column, DeadCount, DimensionValue, Late, LedgerLine, Quality, StateLine, Table, Window,

@@ -145,4 +145,7 @@ pub struct DeadSummary {
     pub by_code: BTreeMap<String, u64>,
     /// By sink.
     pub by_sink: BTreeMap<String, u64>,
+    /// Records that were appended again; their letters are still among the others.
+    #[serde(default)]
+    pub replayed: u64,
 }

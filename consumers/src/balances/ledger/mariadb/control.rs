@@ -147,6 +147,24 @@ async fn finish(
     Ok(after)
 }
 
+/// A row of the audit for what is changed elsewhere.
+pub(super) async fn note(
+    ledger: &MariaDbLedger,
+    action: &str,
+    subject: &str,
+    after: &str,
+    change: &Change,
+) -> Result<(), LedgerError> {
+    checks::change(change)?;
+    ledger
+        .retried(|| async {
+            let mut tx = ledger.begin().await?;
+            audit(&mut tx, ledger.now(), change, action, subject, "null", after).await?;
+            tx.commit().await
+        })
+        .await
+}
+
 /// Adds a row to the audit.
 pub(super) async fn audit(
     tx: &mut MySqlConnection,

@@ -220,6 +220,16 @@ impl Ledger for MariaDbLedger {
         read!(self, |tx| adjust::list(&mut tx, id, limit))
     }
 
+    async fn record_change(
+        &self,
+        action: &'static str,
+        subject: &str,
+        after: &str,
+        change: &Change,
+    ) -> Result<(), LedgerError> {
+        control::note(self, action, subject, after, change).await
+    }
+
     async fn directory(&self) -> Result<Vec<Listed>, LedgerError> {
         read!(self, |tx| views::directory(&mut tx))
     }

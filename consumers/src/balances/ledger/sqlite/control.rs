@@ -123,6 +123,21 @@ async fn finish(
     Ok(after)
 }
 
+/// A row of the audit for what is changed elsewhere.
+pub(super) async fn note(
+    ledger: &SqliteLedger,
+    action: &str,
+    subject: &str,
+    after: &str,
+    change: &Change,
+) -> Result<(), LedgerError> {
+    checks::change(change)?;
+    let mut writer = ledger.writer().await;
+    let mut tx = begin(&mut writer).await?;
+    audit(&mut tx, ledger.now(), change, action, subject, "null", after).await?;
+    tx.commit().await.map_err(failed)
+}
+
 /// Adds a row to the audit.
 pub(super) async fn audit(
     tx: &mut SqliteConnection,

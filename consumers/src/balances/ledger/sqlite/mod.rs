@@ -218,6 +218,16 @@ impl Ledger for SqliteLedger {
         adjust::list(&mut tx, id, limit).await
     }
 
+    async fn record_change(
+        &self,
+        action: &'static str,
+        subject: &str,
+        after: &str,
+        change: &Change,
+    ) -> Result<(), LedgerError> {
+        control::note(self, action, subject, after, change).await
+    }
+
     async fn directory(&self) -> Result<Vec<Listed>, LedgerError> {
         let mut tx = self.read().await?;
         views::directory(&mut tx).await
