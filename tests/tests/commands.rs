@@ -2,6 +2,7 @@
 //! `verify` on HDFS, `topics apply` on Kafka, `migrate statistics` on a ClickHouse. What they did is
 //! looked at from outside: Hadoop's file shell, the broker's own answer, `system.tables`.
 #![cfg(feature = "cluster")]
+#![allow(clippy::panic, reason = "helpers of tests fail like tests")]
 
 use penstock_tests::fleet::{Addresses, Parts};
 use penstock_tests::{System, oracle, penstock};

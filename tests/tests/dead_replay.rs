@@ -2,6 +2,7 @@
 //! knows it, it is replayed: charged, counted and archived once.
 //!
 //! The update is played: with the system down, its letters get the record as the sender meant it.
+#![allow(clippy::panic, reason = "helpers of tests fail like tests")]
 
 use penstock::event::{self, Defaults, IdSource};
 use penstock::log::LogId;
