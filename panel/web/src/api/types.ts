@@ -327,12 +327,14 @@ export interface DeadLetter {
   event_type: string | null;
   time: Time | null;
   bytes: number;
+  /** Who had its record appended again, when, and where it is now. */
+  replayed?: { who: string; time: Time; log: string; partition: number; offset: number | null };
   event?: unknown;
   body_hex?: string;
 }
 
 export interface Replayed {
-  replayed: { id: string; log: string; partition: number; offset: number }[];
+  replayed: { id: string; log: string | null; partition: number | null; offset: number | null }[];
   refused: { id: string; code: string; why: string }[];
 }
 

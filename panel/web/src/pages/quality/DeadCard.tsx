@@ -20,12 +20,10 @@ import css from './Quality.module.css';
 
 type Reason = Quality['dead'][number];
 const MOST = 1000;
-/** Whether the panel has `POST /api/v1/dead/replay`; not yet, so nothing is offered that it cannot do. */
-const CAN_REPLAY: boolean = false;
 
 export function DeadCard({ dead }: { dead: readonly Reason[] }) {
   const [params, change] = useParams();
-  const may = useMay('operator') && CAN_REPLAY;
+  const may = useMay('operator');
   const [asked, setAsked] = useState<{ what: Replay; words: string } | null>(null);
   const sink = params.get('dead_sink');
   const code = params.get('dead_code');
@@ -108,12 +106,12 @@ function ReplayDialog({ asked, onClose }: ReplayDialogProps) {
       <div className={css.dialog}>
         {refused.length === 0 ? (
           <p>
-            {asked?.words} will be put into the log again, and every sink reads them as new records. What is
-            still wrong with them will send them back here.
+            {asked?.words} will be put into the log again, once, if every sink had put them aside. What some
+            sink has taken stays as it is, so that nothing is counted twice; it is named here.
           </p>
         ) : (
           <>
-            <p>{plural(refused.length, 'record')} could not be replayed:</p>
+            <p>{plural(refused.length, 'record')} stayed as they are:</p>
             <ul className={css.refused}>
               {refused.slice(0, 20).map((r) => (
                 <li key={r.id}>

@@ -43,14 +43,15 @@ export function DeadList({ sink, code, onReplay }: DeadListProps) {
             key: 'pick',
             head: <span className="sr-only">Picked</span>,
             shrink: true,
-            cell: (r: DeadLetter) => (
-              <Checkbox
-                label={`Pick the record at offset ${r.offset}`}
-                quiet
-                checked={picked.includes(r.id)}
-                onToggle={(on) => setPicked(on ? [...picked, r.id] : picked.filter((id) => id !== r.id))}
-              />
-            ),
+            cell: (r: DeadLetter) =>
+              r.replayed === undefined && (
+                <Checkbox
+                  label={`Pick the record at offset ${r.offset}`}
+                  quiet
+                  checked={picked.includes(r.id)}
+                  onToggle={(on) => setPicked(on ? [...picked, r.id] : picked.filter((id) => id !== r.id))}
+                />
+              ),
           },
         ]
       : []),
@@ -66,6 +67,11 @@ export function DeadList({ sink, code, onReplay }: DeadListProps) {
               {' '}
               (<code>{r.field}</code>)
             </>
+          )}
+          {r.replayed && (
+            <p className={css.quiet}>
+              Replayed by {r.replayed.who}, <Time at={r.replayed.time} style="minute" />
+            </p>
           )}
         </>
       ),
@@ -130,6 +136,12 @@ function Record({ id }: { id: string | null }) {
         {letter.log}, partition {letter.partition}, offset {formatCount(letter.offset)},{' '}
         {formatBytes(letter.bytes)}
       </p>
+      {letter.replayed && (
+        <p className={css.quiet}>
+          Replayed by {letter.replayed.who}: now {letter.replayed.log}, partition {letter.replayed.partition}
+          {letter.replayed.offset !== null && <>, offset {formatCount(letter.replayed.offset)}</>}
+        </p>
+      )}
       {letter.event !== undefined && letter.event !== null ? (
         <pre className={css.code}>{JSON.stringify(letter.event, null, 2)}</pre>
       ) : (
