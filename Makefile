@@ -36,10 +36,12 @@ up: tools engine-library web ## build and run everything in the foreground, data
 	"$(CARGO_TARGET_DIR)/release/penstock" up --data data
 
 .PHONY: test
-test: check parts web ## all tests, both profiles: checks, unit, property, real servers, end to end, kills (the run that CI makes)
+test: check parts web ## all tests, both profiles: checks, unit, property, real servers, end to end, kills, pages in a browser (the run that CI makes)
+	@scripts/need.sh web-tests
 	# One feature set for all: this also builds target/debug/penstock, which the tests start.
 	cargo test --locked --workspace --features cluster --no-run
 	scripts/with-cluster.sh "$(PARTS)/test-cluster" "" cargo test --locked --workspace --features cluster --no-fail-fast
+	@$(MAKE) test-web
 
 .PHONY: faults
 faults: parts ## thirty rounds of each fault on real servers: kills, hangs, outages, rebalances (hours)

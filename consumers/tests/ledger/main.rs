@@ -24,3 +24,4 @@ mod proxy;
 mod publishing;
 mod sqlite;
 mod support;
+mod views;

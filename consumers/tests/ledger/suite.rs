@@ -57,6 +57,10 @@ macro_rules! suite {
             accounts::sessions_are_bounded_and_old_ones_are_forgotten,
             accounts::tokens_come_back_until_they_are_revoked,
             publishing::old_outbox_rows_go_but_the_newest_state_stays,
+            views::campaigns_are_found_by_name_payer_and_state,
+            views::the_directory_has_every_campaign,
+            views::lines_say_what_was_charged_by_hour_and_type,
+            views::a_history_lists_what_was_told_of_one_campaign,
         }
     };
 }
