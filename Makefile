@@ -156,6 +156,12 @@ bench-stop: tools engine-library web ## from the exhausting event's acknowledgem
 	cargo build --release --locked -p penstock-cli
 	cargo test --release --locked -p penstock-tests --test budget_stop -- --nocapture
 
+.PHONY: bench-viewers
+bench-viewers: tools engine-library web ## 200 people in front of the panel while 5 000 events a second come in: answers of the sidecar and of the panel
+	cargo build --release --locked -p penstock-cli
+	cargo build --release --locked -p penstock-tests --example viewers
+	@scripts/bench-viewers.sh "$(CARGO_TARGET_DIR)/release/penstock" "$(CARGO_TARGET_DIR)/release/examples/viewers"
+
 .PHONY: parts
 parts: tools-cluster engine-library python $(SERVERS) ## fetch the outside parts that tests need (ClickHouse, Kafka, HDFS, registry, S3, MariaDB), and verify them
 	@mariadbd --version >/dev/null || /usr/sbin/mariadbd --version >/dev/null

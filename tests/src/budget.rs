@@ -3,6 +3,8 @@
 #![allow(clippy::float_arithmetic, reason = "milliseconds for a person to read")]
 
 use crate::client::Client;
+use crate::live::Listener;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -73,6 +75,39 @@ pub async fn exhaust_all(first: SocketAddr, last: SocketAddr) {
         waits[98].as_secs_f64() * 1_000.0,
         waits[99].as_secs_f64() * 1_000.0
     );
+}
+
+/// Listens to the panel's stops in the background, from now on.
+///
+/// # Panics
+/// When the panel refuses.
+pub async fn watch(panel: SocketAddr) -> Watching {
+    let listener = Listener::open(panel, "subscription { stops { campaignId serving reasons } }").await;
+    let mut listener = listener.expect("the panel tells of stops");
+    let mut missing: BTreeSet<u32> = (1..=CAMPAIGNS).collect();
+    Watching(tokio::spawn(async move {
+        while !missing.is_empty() {
+            let told = listener.next().await.expect("the subscription goes on");
+            let stop = &told["stops"];
+            if stop["serving"] == false && stop["reasons"][0] == "total_budget" {
+                missing.remove(&stop["campaignId"].as_u64().and_then(|id| id.try_into().ok()).unwrap_or(0));
+            }
+        }
+    }))
+}
+
+/// Somebody in front of the panel.
+pub struct Watching(tokio::task::JoinHandle<()>);
+
+impl Watching {
+    /// Waits until each of the hundred campaigns was told to be stopped.
+    ///
+    /// # Panics
+    /// When that takes more than half a minute from here, or the subscription ended.
+    pub async fn told_of_all(self) {
+        let told = tokio::time::timeout(Duration::from_secs(30), self.0).await;
+        told.expect("not all stops were told on the panel").expect("the subscription goes on");
+    }
 }
 
 /// The simulator as a load beside it, until it ends by itself.
