@@ -10,6 +10,10 @@ pub use layout::{Cluster, Layout, Wanted};
 
 use clickhouse::Client;
 use clickhouse::error::Result;
+use tokio::sync::Mutex;
+
+/// The pipelines of a process start at once: one makes the tables, the others find them.
+static ONE: Mutex<()> = Mutex::const_new(());
 
 /// Makes the database and what it lacks; never changes what is there, which is
 /// `penstock migrate statistics`'s to do.
@@ -21,6 +25,7 @@ use clickhouse::error::Result;
 pub async fn apply(client: &Client, layout: &Layout) -> Result<()> {
     // The database may not be there yet, so nothing may name it as the current one.
     let client = client.clone().with_database("default");
+    let _one = ONE.lock().await;
     let there: Vec<String> =
         client.query("SELECT name FROM system.tables WHERE database = ?").bind(&layout.database).fetch_all().await?;
     let wanted = layout.wanted();
