@@ -4,20 +4,26 @@
 //! The one thing to know: text from outside reaches ClickHouse only as a bound parameter, never
 //! as SQL. [`Question`] is built from fixed fragments, which the `&'static str`s enforce.
 
+mod error;
 mod events;
 mod paces;
 mod quality;
+mod question;
 mod series;
 mod tail;
 mod values;
 mod windows;
 
+pub use error::StatisticsError;
 pub use events::{Cursor, EventFilter, Order, TEXTS};
 pub use quality::Delivered;
+pub use question::Question;
 pub use series::Series;
 pub use tail::TailFilter;
 pub use windows::Windows;
 
+use self::error::classify;
+use self::question::Param;
 use bytes::{Bytes, BytesMut};
 use clickhouse::query::BytesCursor;
 use clickhouse::{Client, Compression};
@@ -53,108 +59,6 @@ pub struct Bounds {
     pub rows: u64,
     /// Bytes of the answer.
     pub bytes: usize,
-}
-
-/// Why there is no answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StatisticsError {
-    /// ClickHouse cannot be reached, is busy, or its tables are not there yet; may pass.
-    #[error("ClickHouse does not answer now: {0}")]
-    Unavailable(String),
-    /// As many expensive queries are under way as may be at once.
-    #[error("as many large questions are being answered as may be at once ({0}): ask again in a moment")]
-    Busy(usize),
-    /// The query needed more time, memory or rows than it may have.
-    #[error("the query needs more than it may have: {0}")]
-    TooExpensive(String),
-    /// ClickHouse refused the query, or answered what we cannot read.
-    #[error("ClickHouse refused the query: {0}")]
-    Refused(String),
-}
-
-/// One query with its parameters.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Question {
-    /// Label in the metrics.
-    name: &'static str,
-    sql: String,
-    params: Vec<(&'static str, Param)>,
-}
-
-/// A bound value.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Param {
-    Text(String),
-    Int(i64),
-    Uint(u64),
-    Uints(Vec<u64>),
-    Texts(Vec<String>),
-}
-
-impl Question {
-    /// Begins a query; `name` labels it in the metrics.
-    #[must_use]
-    pub fn new(name: &'static str, sql: &'static str) -> Question {
-        Question { name, sql: sql.to_owned(), params: Vec::new() }
-    }
-
-    /// Appends SQL.
-    #[must_use]
-    pub fn and(mut self, sql: &'static str) -> Question {
-        self.sql.push(' ');
-        self.sql.push_str(sql);
-        self
-    }
-
-    /// Appends another question with its values.
-    #[must_use]
-    pub fn also(mut self, other: Question) -> Question {
-        self.sql.push(' ');
-        self.sql.push_str(&other.sql);
-        self.params.extend(other.params);
-        self
-    }
-
-    /// Binds `{name: String}`.
-    #[must_use]
-    pub fn text(mut self, name: &'static str, value: impl Into<String>) -> Question {
-        self.params.push((name, Param::Text(value.into())));
-        self
-    }
-
-    /// Binds `{name: Int64}`.
-    #[must_use]
-    pub fn int(mut self, name: &'static str, value: i64) -> Question {
-        self.params.push((name, Param::Int(value)));
-        self
-    }
-
-    /// Binds `{name: UInt64}`.
-    #[must_use]
-    pub fn uint(mut self, name: &'static str, value: u64) -> Question {
-        self.params.push((name, Param::Uint(value)));
-        self
-    }
-
-    /// The SQL, without its values.
-    #[cfg(test)]
-    pub(crate) fn sql(&self) -> &str {
-        &self.sql
-    }
-
-    /// Binds `{name: Array(String)}`.
-    #[must_use]
-    pub fn texts(mut self, name: &'static str, values: Vec<String>) -> Question {
-        self.params.push((name, Param::Texts(values)));
-        self
-    }
-
-    /// Binds `{name: Array(UInt64)}`.
-    #[must_use]
-    pub fn uints(mut self, name: &'static str, values: &[u64]) -> Question {
-        self.params.push((name, Param::Uints(values.to_vec())));
-        self
-    }
 }
 
 /// Rows with the time they were counted at.
@@ -371,46 +275,4 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, StatisticsError> {
                 .map_err(|e| StatisticsError::Refused(format!("a row is not what the query asks for: {e}")))
         })
         .collect()
-}
-
-/// Sorts errors by ClickHouse's codes (`src/Common/ErrorCodes.cpp`).
-fn classify(error: clickhouse::error::Error) -> StatisticsError {
-    use clickhouse::error::Error;
-    let text = error.to_string();
-    match error {
-        Error::Network(_) | Error::TimedOut => StatisticsError::Unavailable(text),
-        Error::BadResponse(_) => match code_of(&text) {
-            // Too many simultaneous queries; unknown table or database: the schema is not there yet.
-            Some(202 | 60 | 81) => StatisticsError::Unavailable(text),
-            // Rows, time (two codes), memory, rows or bytes of the result.
-            Some(158 | 159 | 160 | 241 | 307 | 396) => StatisticsError::TooExpensive(text),
-            Some(_) => StatisticsError::Refused(text),
-            // An answer without a code of ClickHouse's comes from something in between.
-            None => StatisticsError::Unavailable(text),
-        },
-        _ => StatisticsError::Refused(text),
-    }
-}
-
-/// The number in `Code: 60. DB::Exception: …`.
-fn code_of(text: &str) -> Option<u32> {
-    let rest = &text[text.find("Code: ")? + 6..];
-    let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    rest[..digits].parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clickhouse::error::Error;
-
-    #[test]
-    fn errors_are_sorted_by_clickhouse_s_codes() {
-        let bad = |text: &str| classify(Error::BadResponse(text.to_owned()));
-        assert!(matches!(bad("Code: 60. DB::Exception: Unknown table"), StatisticsError::Unavailable(_)));
-        assert!(matches!(bad("Code: 241. DB::Exception: memory"), StatisticsError::TooExpensive(_)));
-        assert!(matches!(bad("Code: 62. DB::Exception: Syntax error"), StatisticsError::Refused(_)));
-        assert!(matches!(bad("<html>Bad Gateway</html>"), StatisticsError::Unavailable(_)));
-        assert!(matches!(classify(Error::TimedOut), StatisticsError::Unavailable(_)));
-    }
 }

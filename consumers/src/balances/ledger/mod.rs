@@ -11,6 +11,7 @@ mod found;
 #[cfg(feature = "cluster")]
 pub mod mariadb;
 mod posted;
+mod ranges;
 mod rows;
 pub mod sqlite;
 

@@ -2,10 +2,10 @@
 
 use super::{failed, fit};
 use crate::balances::ledger::found::{
-    self, AdvertiserRow, ByKind, CAMPAIGN_COLUMNS, CampaignRow, LineRow, ListedRow, RangeRow, StopRow, StoppedRow,
-    Stops, TotalsRow,
+    self, AdvertiserRow, CAMPAIGN_COLUMNS, CampaignRow, LineRow, ListedRow, StopRow, StoppedRow, Stops, TotalsRow,
 };
 use crate::balances::ledger::posted::tally;
+use crate::balances::ledger::ranges::{ByKind, RangeRow};
 use crate::balances::ledger::rows::ints;
 use penstock::ledger::{
     AdvertiserId, AdvertiserView, AuditEntry, AuditFilter, Books, CampaignFilter, CampaignSums, CampaignView,

@@ -2,9 +2,9 @@
 
 use super::settle::settle;
 use super::{SqliteLedger, begin, failed, signed};
-use crate::balances::ledger::found::{Fold, RangeRow};
 use crate::balances::ledger::part;
 use crate::balances::ledger::posted::{DAY_MICROS, E18};
+use crate::balances::ledger::ranges::{Fold, RangeRow};
 use crate::balances::ledger::rows::ints;
 use penstock::ledger::{Horizons, Housekept, LedgerError, Sums, next_day, zone};
 use penstock::time::Micros;
