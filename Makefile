@@ -128,39 +128,46 @@ capacity: ## machines, partitions, disks and money for 1, 20 and 100 billion eve
 advisories: $(DENY) ## known vulnerabilities in dependencies (needs the advisory database: network)
 	$(DENY) check advisories
 
+# All benchmarks share one set of features, so that nothing is built twice; building takes longer than measuring.
+RELEASE := cargo build --release --locked --workspace --features cluster
+BENCH   := cargo bench --locked --workspace --features cluster
+RTEST   := cargo test --release --locked --workspace --features cluster
+OUT     := $(CARGO_TARGET_DIR)/release
+
 .PHONY: bench
-bench: tools ## criterion benchmarks of the hot path, as ratios in one run
-	cargo bench --locked -p penstock-benches
+bench: tools-cluster ## criterion benchmarks of the hot path, as ratios in one run
+	$(BENCH) --bench hot_path
 
 .PHONY: bench-sidecar
-bench-sidecar: parts ## events per CPU-second from JSON in to acknowledged by Kafka, beside a bare actix-web; a minute without brokers
+bench-sidecar: parts web ## events per CPU-second from JSON in to acknowledged by Kafka, beside a bare actix-web; a minute without brokers
 	@command -v wrk >/dev/null || { echo "make: 'wrk' is missing: install wrk" >&2; exit 1; }
-	cargo build --release --locked -p penstock-cli --features cluster
-	cargo build --release --locked -p penstock-benches --example bare
+	$(RELEASE) --bin penstock --example bare
 	BENCH_CLUSTER="$(CURDIR)/scripts/cluster $(PARTS)/bench-cluster" scripts/with-cluster.sh "$(PARTS)/bench-cluster" kafka \
-		scripts/bench-sidecar.py "$(CARGO_TARGET_DIR)/release/penstock" "$(CARGO_TARGET_DIR)/release/examples/bare" --outage
+		scripts/bench-sidecar.py "$(OUT)/penstock" "$(OUT)/examples/bare" --outage
 
 .PHONY: bench-cluster
 bench-cluster: parts ## the way to Kafka, to ClickHouse, to MariaDB and to the archive, each beside a yardstick in the same run
-	cargo bench --locked -p penstock-benches --bench archive
+	$(RELEASE) --example ledger_speed
+	$(RTEST) --test statistics --no-run
+	$(BENCH) --bench archive
 	scripts/with-cluster.sh "$(PARTS)/bench-cluster" "kafka mariadb" $(MAKE) bench-cluster-run
 
 .PHONY: bench-cluster-run
 bench-cluster-run:
-	cargo bench --locked -p penstock-benches --features cluster --bench forward
-	cargo run --release --locked -p penstock-consumers --features cluster --example ledger_speed
-	cargo test --release --locked -p penstock-consumers --test statistics -- --ignored --nocapture speed
+	$(BENCH) --bench forward
+	"$(OUT)/examples/ledger_speed"
+	$(RTEST) --test statistics -- --ignored --nocapture speed
 
 .PHONY: bench-stop
-bench-stop: tools engine-library web ## from the exhausting event's acknowledgement to serving:false, at 5 000 events/s
-	cargo build --release --locked -p penstock-cli
-	cargo test --release --locked -p penstock-tests --test budget_stop -- --nocapture
+bench-stop: parts web ## from the exhausting event's acknowledgement to serving:false under load, on one machine and across processes
+	$(RELEASE) --bin penstock
+	scripts/with-cluster.sh "$(PARTS)/bench-cluster" "" \
+		$(RTEST) --test budget_stop --test fleet_budget_stop -- --nocapture --test-threads=1
 
 .PHONY: bench-viewers
-bench-viewers: tools engine-library web ## 200 people in front of the panel while 5 000 events a second come in: answers of the sidecar and of the panel
-	cargo build --release --locked -p penstock-cli
-	cargo build --release --locked -p penstock-tests --example viewers
-	@scripts/bench-viewers.sh "$(CARGO_TARGET_DIR)/release/penstock" "$(CARGO_TARGET_DIR)/release/examples/viewers"
+bench-viewers: parts web ## 200 people in front of the panel while 5 000 events a second come in: answers of the sidecar and of the panel
+	$(RELEASE) --bin penstock --example viewers
+	@scripts/bench-viewers.sh "$(OUT)/penstock" "$(OUT)/examples/viewers"
 
 .PHONY: parts
 parts: tools-cluster engine-library python $(SERVERS) ## fetch the outside parts that tests need (ClickHouse, Kafka, HDFS, registry, S3, MariaDB), and verify them
