@@ -34,7 +34,7 @@ pub fn target(kafka: &KafkaSettings, clock: &Arc<dyn Clock>) -> Result<TopicTarg
 pub fn answered(kafka: &KafkaSettings, group: String, clock: &Arc<dyn Clock>) -> Result<TopicTarget, ProducerError> {
     let (settings, of) = (kafka.clone(), clock.clone());
     let open = move || {
-        let options = FetchOptions { group: group.clone(), ahead_bytes: READ_AHEAD };
+        let options = FetchOptions { group: group.clone(), ahead_bytes: READ_AHEAD, gather: Duration::ZERO };
         let fetcher = Fetcher::new(&settings, &options).map_err(|e| e.to_string())?;
         // Its own metrics: the dead-letter topic is none of the logs that are consumed.
         Ok(TopicLetters::new(fetcher, &settings.dead_topic, &KafkaLogMetrics::default(), of.clone()))

@@ -95,7 +95,8 @@ impl Brokers {
         let (kafka, consume) = (&role.settings.kafka, &role.settings.consume);
         let names = SinkName::ALL.map(|sink| consume.group(sink.name()));
         let groups = GroupsView::new(kafka, kafka.event_topics(), &names).context("cannot read from Kafka")?;
-        let options = FetchOptions { group: consume.group("panel"), ahead_bytes: consume.ahead_bytes };
+        let options =
+            FetchOptions { group: consume.group("panel"), ahead_bytes: consume.ahead_bytes, gather: Duration::ZERO };
         let fetcher = Fetcher::new(kafka, &options).context("cannot read from Kafka")?;
         let metrics = role.registry.with(KafkaLogMetrics::register);
         let letters = TopicLetters::new(fetcher, &kafka.dead_topic, &metrics, role.clock.clone());

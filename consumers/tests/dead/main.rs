@@ -41,7 +41,7 @@ fn ends(topic: &str) -> (TopicTarget, TopicLetters) {
     let clock = Arc::new(ManualClock::at(Micros::from_secs(1_500_000_000)));
     let producer = SharedProducer::new(&settings(), ProducerOptions::default()).unwrap();
     let target = TopicTarget::new(Publisher::new(producer, topic, 0, Duration::from_secs(60)), clock.clone());
-    let options = FetchOptions { group: "test".to_owned(), ahead_bytes: 1 << 20 };
+    let options = FetchOptions { group: "test".to_owned(), ahead_bytes: 1 << 20, gather: Duration::ZERO };
     let fetcher = Fetcher::new(&settings(), &options).unwrap();
     (target, TopicLetters::new(fetcher, topic, &KafkaLogMetrics::default(), clock))
 }

@@ -44,6 +44,23 @@ pub struct FetchOptions {
     pub group: String,
     /// Most bytes fetched ahead of each pipeline, a partition. One answer of a broker may exceed it.
     pub ahead_bytes: usize,
+    /// How long a broker may gather records for one answer. Zero: it answers with the first record,
+    /// which costs brokers and network an answer a produced batch.
+    pub gather: Duration,
+}
+
+/// What a broker waits for while it gathers.
+const GATHERED_BYTES: &str = "65536";
+/// How long a broker keeps a question to which it has no answer yet.
+const WAIT: Duration = Duration::from_millis(250);
+
+impl FetchOptions {
+    /// How long to gather for a sink that makes a range of what came within `age`: short beside it,
+    /// and not at all when a quick answer is what the sink is for.
+    #[must_use]
+    pub fn gather_for(age: Duration) -> Duration {
+        if age < WAIT * 2 { Duration::ZERO } else { WAIT.min(age / 4) }
+    }
 }
 
 /// Remembers whether brokers can be reached.
@@ -77,7 +94,10 @@ impl Fetcher {
     /// Errors: [`ClientError`].
     pub fn new(settings: &KafkaSettings, options: &FetchOptions) -> Result<Fetcher, ClientError> {
         let mut config = client::config(settings)?;
+        let (least, wait) = if options.gather.is_zero() { ("1", WAIT) } else { (GATHERED_BYTES, options.gather) };
         config
+            .set("fetch.min.bytes", least)
+            .set("fetch.wait.max.ms", wait.as_millis().to_string())
             .set("group.id", &options.group)
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
@@ -89,7 +109,6 @@ impl Fetcher {
             .set("queued.min.messages", "1000000")
             // A full queue is looked at again soon: the default of a second would stall a fast sink.
             .set("fetch.queue.backoff.ms", "20")
-            .set("fetch.wait.max.ms", "250")
             .set("fetch.error.backoff.ms", "200")
             .set("reconnect.backoff.max.ms", "1000")
             .set("topic.metadata.refresh.interval.ms", "10000");

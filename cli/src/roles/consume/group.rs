@@ -33,7 +33,8 @@ impl Feed {
         let ids = registry::start(role, &folder)?;
         let log_metrics = role.registry.with(KafkaLogMetrics::register);
         let metrics = role.registry.with(PipelineMetrics::register);
-        let options = FetchOptions { group: consume.group(sink), ahead_bytes: consume.ahead_bytes };
+        let gather = FetchOptions::gather_for(limits.age);
+        let options = FetchOptions { group: consume.group(sink), ahead_bytes: consume.ahead_bytes, gather };
         let fetcher = Fetcher::new(kafka, &options).context("cannot read from Kafka")?;
         let letters = dead::answered(kafka, consume.group(sink), &role.clock).context("cannot write to Kafka")?;
         let options = GroupOptions {

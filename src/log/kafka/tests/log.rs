@@ -79,7 +79,7 @@ async fn what_retention_has_passed_is_a_gap_and_what_lies_behind_the_end_an_erro
 #[tokio::test]
 async fn brokers_that_are_away_are_an_error_that_may_pass_and_never_an_empty_log() {
     let nobody = KafkaSettings { brokers: vec!["127.0.0.1:1".to_owned()], ..KafkaSettings::default() };
-    let options = FetchOptions { group: "test".to_owned(), ahead_bytes: 1 << 20 };
+    let options = FetchOptions { group: "test".to_owned(), ahead_bytes: 1 << 20, gather: Duration::ZERO };
     let fetcher = Fetcher::new(&nobody, &options).unwrap();
     let mut log = open(&fetcher, log_id("nowhere", 0), None, None);
     let limits = Limits { idle: Duration::from_secs(3), ..rows(1) };

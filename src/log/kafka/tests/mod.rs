@@ -60,7 +60,7 @@ pub async fn append(topic: &str, partition: u32, bodies: &[Vec<u8>]) {
 }
 
 pub fn fetcher() -> Fetcher {
-    let options = FetchOptions { group: "test".to_owned(), ahead_bytes: 1 << 20 };
+    let options = FetchOptions { group: "test".to_owned(), ahead_bytes: 1 << 20, gather: Duration::ZERO };
     Fetcher::new(&settings(), &options).unwrap()
 }
 
