@@ -3,8 +3,8 @@
 //! Sinks that copy bodies without decoding them must call [`check`] all the same: it decides what
 //! is poison, and reconciliation holds only when every sink decides alike.
 
-use super::registry::{self, HEADER_LEN, MAGIC, MAX_COLUMNS, WriterSchema};
-use super::row::{self, BodyError, Datum};
+use super::registry::{self, HEADER_LEN, MAGIC, WriterSchema};
+use super::row::{self, BodyError};
 use super::wire::Cursor;
 use crate::event::{TIME_MAX, TIME_MIN};
 use crate::log::Record;
@@ -137,14 +137,17 @@ pub fn join(schema: &WriterSchema, datum: &[u8], body: &mut Vec<u8>) {
 /// Takes a frame apart and checks all of its datum, as every sink does. Errors: [`FrameError`].
 pub fn check(body: &[u8]) -> Result<(Frame<'_>, Envelope), FrameError> {
     let frame = split(body)?;
-    read(&frame, &mut [Datum::Absent; MAX_COLUMNS])?;
+    row::verify(frame.schema, frame.datum).map_err(|fault| body_error(&frame, fault))?;
     Ok((frame, envelope(frame.datum)?))
 }
 
 /// Reads the datum of a frame into a row. Errors: [`FrameError::Body`].
 pub(crate) fn read<'a>(frame: &Frame<'a>, row: &mut row::Row<'a>) -> Result<(), FrameError> {
-    row::read(frame.schema, frame.datum, row)
-        .map_err(|(step, error)| FrameError::Body { field: frame.schema.field_name(step), error })
+    row::read(frame.schema, frame.datum, row).map_err(|fault| body_error(frame, fault))
+}
+
+fn body_error(frame: &Frame<'_>, (step, error): (usize, BodyError)) -> FrameError {
+    FrameError::Body { field: frame.schema.field_name(step), error }
 }
 
 /// The dead letter for a hole in the log.

@@ -1,6 +1,6 @@
 //! One datum as borrowed values, read by the steps of the schema it was written with.
 //!
-//! [`read`] checks everything, also what nobody asked for: whether a record is poison depends on
+//! [`read`] and [`verify`] check everything, also what nobody asked for: whether a record is poison depends on
 //! the record alone, so all sinks decide the same, whatever columns they want.
 
 use super::registry::{ColumnKind, MAX_COLUMNS, Shape, Step, WriterSchema, columns};
@@ -39,14 +39,31 @@ pub enum BodyError {
 ///
 /// Errors: the fault with the index of the field (in the writer's schema) it lies in.
 pub(crate) fn read<'a>(schema: &WriterSchema, datum: &'a [u8], row: &mut Row<'a>) -> Result<(), (usize, BodyError)> {
+    row[..columns().len()].fill(Datum::Absent);
+    walk(schema, datum, |column, value| row[column] = value)
+}
+
+/// Checks `datum` as [`read`] does, and keeps nothing of it.
+///
+/// Errors: as of [`read`].
+pub(crate) fn verify(schema: &WriterSchema, datum: &[u8]) -> Result<(), (usize, BodyError)> {
+    walk(schema, datum, |_, _| ())
+}
+
+/// Takes every step of the schema; `each` is given the values that have a column.
+#[inline]
+fn walk<'a>(
+    schema: &WriterSchema,
+    datum: &'a [u8],
+    mut each: impl FnMut(usize, Datum<'a>),
+) -> Result<(), (usize, BodyError)> {
     let columns = columns();
-    row[..columns.len()].fill(Datum::Absent);
     let mut cursor = Cursor::new(datum);
     for (index, step) in schema.steps.iter().enumerate() {
         let value = value(step, &mut cursor).map_err(|e| (index, e.into()))?;
         if let Some(column) = step.column {
             bounds(columns[column].kind, value).map_err(|e| (index, e))?;
-            row[column] = value;
+            each(column, value);
         }
     }
     match cursor.rest().len() {
@@ -84,6 +101,7 @@ fn value<'a>(step: &Step, cursor: &mut Cursor<'a>) -> Result<Datum<'a>, WireErro
 }
 
 /// Garbage that happens to decode must not reach the money or the tables.
+#[inline]
 fn bounds(kind: ColumnKind, value: Datum<'_>) -> Result<(), BodyError> {
     let Datum::Int(n) = value else { return Ok(()) };
     let bounds = match kind {

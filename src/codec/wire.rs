@@ -78,6 +78,16 @@ impl<'a> Cursor<'a> {
     /// Reads a `long`. Errors: [`WireError::Short`], [`WireError::Integer`].
     #[inline]
     pub fn long(&mut self) -> Result<i64, WireError> {
+        // Branches of unions and lengths of short texts, which most of a datum's integers are.
+        if let [byte @ ..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            let z = i64::from(*byte);
+            return Ok((z >> 1) ^ -(z & 1));
+        }
+        self.longer()
+    }
+
+    fn longer(&mut self) -> Result<i64, WireError> {
         let mut z = 0_u64;
         for (i, &byte) in self.rest.iter().enumerate().take(10) {
             // The tenth byte holds the 64th bit alone.
