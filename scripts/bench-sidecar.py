@@ -22,6 +22,7 @@ import urllib.request
 
 SECONDS = int(os.environ.get("BENCH_SECONDS", "8"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+CONNECTIONS = int(os.environ.get("BENCH_CONNECTIONS", "16"))
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -57,7 +58,7 @@ def load(url, folder, size, seconds=SECONDS):
         f'wrk.method = "POST"\nwrk.body = [==[{body}]==]\nwrk.headers["Content-Type"] = "{kind}"\n'
         'done = function(s) io.write(string.format("RESULT %d %d %d\\n", s.requests, s.errors.status,'
         ' s.errors.connect + s.errors.read + s.errors.write + s.errors.timeout)) end\n')
-    said = subprocess.run(["wrk", "-t1", "-c16", f"-d{seconds}s", "--timeout", "30s", "-s", str(script), url + "/v1/events"],
+    said = subprocess.run(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", "-s", str(script), url + "/v1/events"],
                           capture_output=True, text=True, check=True).stdout
     return tuple(map(int, re.search(r"RESULT (\d+) (\d+) (\d+)", said).groups()))
 

@@ -55,7 +55,7 @@ fn page(n: usize, campaigns: &[u64]) -> Page {
                 ("GET /campaigns/{id}", format!("/api/v1/campaigns/{id}"), seconds(5)),
                 (
                     "GET /campaigns/{id}/timeseries",
-                    format!("/api/v1/campaigns/{id}/timeseries?start_time={hour}&end_time={end}&step=minute"),
+                    format!("/api/v1/campaigns/{id}/timeseries?start_time={hour}&end_time={end}&step=1m"),
                     seconds(5),
                 ),
             ],
@@ -98,6 +98,11 @@ fn page(n: usize, campaigns: &[u64]) -> Page {
     }
 }
 
+/// Microseconds up to a minute; a question takes at most half of one.
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_max(60_000_000, 3).unwrap_or_else(|_| unreachable!("the bounds are constants"))
+}
+
 /// What all viewers saw.
 #[derive(Default)]
 struct Seen {
@@ -113,7 +118,7 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Seen {
     fn answer(&self, what: &'static str, took: Duration) {
         let mut answers = locked(&self.answers);
-        let times = answers.entry(what).or_insert_with(|| Histogram::new(3).unwrap_or_else(|_| unreachable!()));
+        let times = answers.entry(what).or_insert_with(histogram);
         times.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
 
@@ -198,7 +203,7 @@ async fn main() -> Result<(), Failure> {
     while tasks.join_next().await.is_some() {}
 
     let ms = |micros: u64| micros as f64 / 1_000.0;
-    let mut all: Histogram<u64> = Histogram::new(3)?;
+    let mut all = histogram();
     println!("{viewers} viewers for {length} s");
     println!("{:<32} {:>8} {:>9} {:>9} {:>9}", "question", "answers", "p50 ms", "p95 ms", "p99 ms");
     let row = |what: &str, times: &Histogram<u64>| {
