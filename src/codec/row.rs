@@ -39,33 +39,37 @@ pub enum BodyError {
 ///
 /// Errors: the fault with the index of the field (in the writer's schema) it lies in.
 pub(crate) fn read<'a>(schema: &WriterSchema, datum: &'a [u8], row: &mut Row<'a>) -> Result<(), (usize, BodyError)> {
-    row[..columns().len()].fill(Datum::Absent);
-    walk(schema, datum, |column, value| row[column] = value)
-}
-
-/// Checks `datum` as [`read`] does, and keeps nothing of it.
-///
-/// Errors: as of [`read`].
-pub(crate) fn verify(schema: &WriterSchema, datum: &[u8]) -> Result<(), (usize, BodyError)> {
-    walk(schema, datum, |_, _| ())
-}
-
-/// Takes every step of the schema; `each` is given the values that have a column.
-#[inline]
-fn walk<'a>(
-    schema: &WriterSchema,
-    datum: &'a [u8],
-    mut each: impl FnMut(usize, Datum<'a>),
-) -> Result<(), (usize, BodyError)> {
     let columns = columns();
+    row[..columns.len()].fill(Datum::Absent);
     let mut cursor = Cursor::new(datum);
     for (index, step) in schema.steps.iter().enumerate() {
         let value = value(step, &mut cursor).map_err(|e| (index, e.into()))?;
         if let Some(column) = step.column {
-            bounds(columns[column].kind, value).map_err(|e| (index, e))?;
-            each(column, value);
+            if let Datum::Int(n) = value {
+                bounds(columns[column].kind, n).map_err(|e| (index, e))?;
+            }
+            row[column] = value;
         }
     }
+    ended(schema, cursor)
+}
+
+/// Checks `datum` as [`read`] does, and keeps nothing of it: half of what reading costs.
+///
+/// Errors: as of [`read`].
+pub(crate) fn verify(schema: &WriterSchema, datum: &[u8]) -> Result<(), (usize, BodyError)> {
+    let columns = columns();
+    let mut cursor = Cursor::new(datum);
+    for (index, step) in schema.steps.iter().enumerate() {
+        let int = skip(step, &mut cursor).map_err(|e| (index, e.into()))?;
+        if let (Some(n), Some(column)) = (int, step.column) {
+            bounds(columns[column].kind, n).map_err(|e| (index, e))?;
+        }
+    }
+    ended(schema, cursor)
+}
+
+fn ended(schema: &WriterSchema, cursor: Cursor<'_>) -> Result<(), (usize, BodyError)> {
     match cursor.rest().len() {
         0 => Ok(()),
         left => Err((schema.steps.len(), BodyError::Left(left))),
@@ -85,12 +89,8 @@ pub(crate) fn length(schema: &WriterSchema, bytes: &[u8]) -> Result<usize, (usiz
 
 #[inline]
 fn value<'a>(step: &Step, cursor: &mut Cursor<'a>) -> Result<Datum<'a>, WireError> {
-    if let Some(null) = step.null_branch {
-        match cursor.long()? {
-            branch if branch == null => return Ok(Datum::Absent),
-            0 | 1 => {}
-            _ => return Err(WireError::Branch),
-        }
+    if !present(step, cursor)? {
+        return Ok(Datum::Absent);
     }
     match step.shape {
         Shape::Id => cursor.fixed().map(Datum::Id),
@@ -100,10 +100,34 @@ fn value<'a>(step: &Step, cursor: &mut Cursor<'a>) -> Result<Datum<'a>, WireErro
     }
 }
 
+/// As [`value`], but gives integers alone.
+#[inline]
+fn skip(step: &Step, cursor: &mut Cursor<'_>) -> Result<Option<i64>, WireError> {
+    if !present(step, cursor)? {
+        return Ok(None);
+    }
+    match step.shape {
+        Shape::Text => cursor.skip_text().map(|()| None),
+        Shape::Long => cursor.long().map(Some),
+        Shape::Id => cursor.fixed::<16>().map(|_| None),
+        Shape::Map => Pairs::read(cursor).map(|_| None),
+    }
+}
+
+/// Whether there is a value behind the branch of a union; always where there is no union.
+#[inline]
+fn present(step: &Step, cursor: &mut Cursor<'_>) -> Result<bool, WireError> {
+    let Some(null) = step.null_branch else { return Ok(true) };
+    match cursor.long()? {
+        branch if branch == null => Ok(false),
+        0 | 1 => Ok(true),
+        _ => Err(WireError::Branch),
+    }
+}
+
 /// Garbage that happens to decode must not reach the money or the tables.
 #[inline]
-fn bounds(kind: ColumnKind, value: Datum<'_>) -> Result<(), BodyError> {
-    let Datum::Int(n) = value else { return Ok(()) };
+fn bounds(kind: ColumnKind, n: i64) -> Result<(), BodyError> {
     let bounds = match kind {
         ColumnKind::Time => TIME_MIN.0..=TIME_MAX.0,
         ColumnKind::Campaign => 1..=i64::from(u32::MAX),

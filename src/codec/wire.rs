@@ -116,6 +116,14 @@ impl<'a> Cursor<'a> {
         std::str::from_utf8(self.bytes()?).map_err(|_| WireError::Utf8)
     }
 
+    /// Passes a `string`. Errors: as of [`text`](Self::text).
+    #[inline]
+    pub fn skip_text(&mut self) -> Result<(), WireError> {
+        let bytes = self.bytes()?;
+        // Most of it is ASCII, which is seen eight bytes at a time.
+        if bytes.is_ascii() || std::str::from_utf8(bytes).is_ok() { Ok(()) } else { Err(WireError::Utf8) }
+    }
+
     /// Reads the head of a map's or array's block: the number of its items, 0 at the end.
     /// Bounded by what is left, as every item has at least `min` (above 0) bytes. Errors: [`WireError`].
     pub fn block(&mut self, min: usize) -> Result<u64, WireError> {
