@@ -2,13 +2,17 @@
 //!
 //! What does not depend on the database stands beside the folders: rules (`checks`), rows to be
 //! written (`posted`), rows that were read (`found`), and how many rows become one parameter
-//! (`rows`). The SQL and the locks are each database's own.
+//! (`rows`). Locks, transactions and the SQL that differs are each database's own. What both say in
+//! the same words stands in `alike`: each folder compiles these files for its own connection and
+//! gives them the few phrases that differ (`dialect`), since one function over both connections
+//! would need sqlx's bounds on every line.
 
 mod access;
 mod any;
 mod checks;
 mod found;
 #[cfg(feature = "cluster")]
+#[allow(clippy::duplicate_mod, reason = "the files of `alike` are meant to be compiled for each database")]
 pub mod mariadb;
 mod posted;
 mod ranges;

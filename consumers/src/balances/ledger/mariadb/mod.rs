@@ -20,12 +20,17 @@ mod apply;
 mod catalogue;
 mod connect;
 mod control;
+mod dialect;
 mod import;
 mod keeping;
 mod lease;
 mod outbox;
 mod settle;
 mod tx;
+
+#[path = "../alike/days.rs"]
+mod days;
+#[path = "../alike/views.rs"]
 mod views;
 
 use super::rows::Rows;
@@ -90,6 +95,9 @@ impl MariaDbLedger {
         self.inner.outbox.notify_one();
     }
 }
+
+/// What the files of `alike` run on here.
+type Connection = MySqlConnection;
 
 /// Errors after which the same transaction may work: the server's number for each.
 const PASSING: [u16; 21] = [

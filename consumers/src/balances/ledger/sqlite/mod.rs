@@ -10,9 +10,14 @@ mod adjust;
 mod apply;
 mod catalogue;
 mod control;
+mod dialect;
 mod keeping;
 mod outbox;
 mod settle;
+
+#[path = "../alike/days.rs"]
+mod days;
+#[path = "../alike/views.rs"]
 mod views;
 
 use super::rows::Rows;
@@ -26,7 +31,7 @@ use penstock::log::{LogId, Offset, Range};
 use penstock::pricing::{CampaignId, Snapshot};
 use penstock::time::{Clock, Micros};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, Transaction};
+use sqlx::{ConnectOptions, Connection as _, Sqlite, SqliteConnection, Transaction};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +61,8 @@ struct Inner {
 }
 
 type Tx<'a> = Transaction<'a, Sqlite>;
+/// What the files of `alike` run on here.
+type Connection = SqliteConnection;
 
 /// Makes the file when it is not there, for its owner alone; SQLite gives its log the same mode.
 fn make_private(path: &Path) -> std::io::Result<()> {

@@ -1,6 +1,10 @@
-//! What people and `reconcile` read. Each function runs inside one transaction of the caller.
+//! What people and `reconcile` read, compiled once for each database. Each function runs inside one
+//! transaction of the caller.
+//!
+//! Names that MariaDB reserves stand in grave accents; SQLite takes these too.
 
-use super::{failed, fit};
+use super::dialect::{CHARGED_BY_CAMPAIGN, LISTED};
+use super::{Connection, days, failed, fit};
 use crate::balances::ledger::found::{
     self, AdvertiserRow, CAMPAIGN_COLUMNS, CampaignRow, LineRow, ListedRow, StopRow, StoppedRow, Stops, TotalsRow,
 };
@@ -14,12 +18,11 @@ use penstock::ledger::{
 use penstock::log::LogId;
 use penstock::pricing::CampaignId;
 use penstock::time::Micros;
-use sqlx::MySqlConnection;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(super) async fn campaigns(
-    tx: &mut MySqlConnection,
+    tx: &mut Connection,
     filter: &CampaignFilter,
     now: Micros,
 ) -> Result<Vec<CampaignView>, LedgerError> {
@@ -43,7 +46,7 @@ pub(super) async fn campaigns(
 }
 
 pub(super) async fn campaign(
-    tx: &mut MySqlConnection,
+    tx: &mut Connection,
     id: CampaignId,
     now: Micros,
 ) -> Result<Option<CampaignView>, LedgerError> {
@@ -56,11 +59,7 @@ pub(super) async fn campaign(
 }
 
 /// Adds to the rows what lies in other tables: today's spending and the reasons.
-async fn complete(
-    tx: &mut MySqlConnection,
-    rows: Vec<CampaignRow>,
-    now: Micros,
-) -> Result<Vec<CampaignView>, LedgerError> {
+async fn complete(tx: &mut Connection, rows: Vec<CampaignRow>, now: Micros) -> Result<Vec<CampaignView>, LedgerError> {
     let today = spent_today(tx, &rows, now).await?;
     let own = stops(tx, "campaign_id", rows.iter().map(|r| r.id)).await?;
     let payers = stops(tx, "advertiser_id", rows.iter().map(|r| r.advertiser_id)).await?;
@@ -68,36 +67,23 @@ async fn complete(
 }
 
 async fn spent_today(
-    tx: &mut MySqlConnection,
+    tx: &mut Connection,
     rows: &[CampaignRow],
     now: Micros,
 ) -> Result<BTreeMap<i64, i64>, LedgerError> {
-    let mut today = BTreeMap::new();
-    for part in found::current_days(rows, now)?.parts() {
-        let spent: Vec<(i64, i64, i64)> = sqlx::query_as(
-            "SELECT d.campaign_id, d.charged_nanos, d.adjusted_nanos 
-             FROM JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT PATH '$[0]', day VARCHAR(16) PATH '$[1]')) j
-             STRAIGHT_JOIN campaign_days d FORCE INDEX (PRIMARY) ON d.campaign_id = j.id AND d.day = j.day",
-        )
-        .bind(part)
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(failed)?;
-        today.extend(spent.into_iter().map(|(id, charged, adjusted)| (id, charged.saturating_add(adjusted))));
-    }
-    Ok(today)
+    let spent = days::spent(tx, found::current_days(rows, now)?).await?;
+    Ok(spent.into_iter().map(|(id, charged, adjusted)| (id, charged.saturating_add(adjusted))).collect())
 }
 
 /// Reasons by campaign or by advertiser.
 async fn stops(
-    tx: &mut MySqlConnection,
+    tx: &mut Connection,
     column: &'static str,
     ids: impl Iterator<Item = i64>,
 ) -> Result<Stops, LedgerError> {
     let rows: Vec<StopRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
         "SELECT {column}, reason, since, who, note FROM stops
-         WHERE {column} > 0 AND {column} IN
-            (SELECT id FROM JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT PATH '$')) j)"
+         WHERE {column} > 0 AND {column} IN {LISTED}"
     )))
     .bind(ints(ids))
     .fetch_all(tx)
@@ -106,7 +92,7 @@ async fn stops(
     Ok(found::stops(rows))
 }
 
-pub(super) async fn stopped(tx: &mut MySqlConnection) -> Result<Vec<StoppedCampaign>, LedgerError> {
+pub(super) async fn stopped(tx: &mut Connection) -> Result<Vec<StoppedCampaign>, LedgerError> {
     let rows: Vec<StoppedRow> = sqlx::query_as(
         "SELECT c.id, c.name, s.reason, s.since, s.who, s.note FROM stops s JOIN campaigns c ON c.id = s.campaign_id
          UNION ALL
@@ -121,7 +107,7 @@ pub(super) async fn stopped(tx: &mut MySqlConnection) -> Result<Vec<StoppedCampa
 }
 
 pub(super) async fn advertisers(
-    tx: &mut MySqlConnection,
+    tx: &mut Connection,
     only: Option<AdvertiserId>,
 ) -> Result<Vec<AdvertiserView>, LedgerError> {
     let rows: Vec<AdvertiserRow> = sqlx::query_as(
@@ -137,7 +123,7 @@ pub(super) async fn advertisers(
     rows.into_iter().map(found::advertiser).collect()
 }
 
-pub(super) async fn directory(tx: &mut MySqlConnection) -> Result<Vec<Listed>, LedgerError> {
+pub(super) async fn directory(tx: &mut Connection) -> Result<Vec<Listed>, LedgerError> {
     let rows: Vec<ListedRow> = sqlx::query_as("SELECT id, name, advertiser_id FROM campaigns ORDER BY id")
         .fetch_all(tx)
         .await
@@ -146,7 +132,7 @@ pub(super) async fn directory(tx: &mut MySqlConnection) -> Result<Vec<Listed>, L
 }
 
 pub(super) async fn lines(
-    tx: &mut MySqlConnection,
+    tx: &mut Connection,
     id: CampaignId,
     filter: &LineFilter,
 ) -> Result<Vec<LedgerLine>, LedgerError> {
@@ -168,7 +154,7 @@ pub(super) async fn lines(
     rows.into_iter().map(found::line).collect()
 }
 
-pub(super) async fn audit(tx: &mut MySqlConnection, filter: &AuditFilter) -> Result<Vec<AuditEntry>, LedgerError> {
+pub(super) async fn audit(tx: &mut Connection, filter: &AuditFilter) -> Result<Vec<AuditEntry>, LedgerError> {
     let before = filter.before.map_or(i64::MAX, |id| i64::try_from(id).unwrap_or(i64::MAX));
     let rows: Vec<(i64, i64, String, String, String, String, String, String)> = sqlx::query_as(
         "SELECT id, at, who, action, subject, `before`, after, why FROM audit WHERE id < ?
@@ -194,7 +180,7 @@ pub(super) async fn audit(tx: &mut MySqlConnection, filter: &AuditFilter) -> Res
 }
 
 /// Positions, ranges, totals and the ledger's rows; sums are made here, where 128 bits hold them.
-pub(super) async fn books(tx: &mut MySqlConnection) -> Result<Books, LedgerError> {
+pub(super) async fn books(tx: &mut Connection) -> Result<Books, LedgerError> {
     let rows: Vec<(i64, String, i64, i64)> = sqlx::query_as(
         "SELECT id, log_name, log_partition, next_offset FROM positions ORDER BY log_name, log_partition",
     )
@@ -210,20 +196,14 @@ pub(super) async fn books(tx: &mut MySqlConnection) -> Result<Books, LedgerError
         let by_campaign = totals(tx, id).await?;
         books.partitions.push(PartitionBooks { log, position, poison, skipped, by_range, by_campaign });
     }
-    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
-        "SELECT campaign_id, CAST(sum(events) AS SIGNED), CAST(sum(cost_nanos) AS SIGNED) FROM ledger
-         GROUP BY campaign_id ORDER BY campaign_id",
-    )
-    .fetch_all(tx)
-    .await
-    .map_err(failed)?;
+    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(CHARGED_BY_CAMPAIGN).fetch_all(tx).await.map_err(failed)?;
     for (id, events, nanos) in rows {
         books.charged.push((fit(id, "campaign id")?, tally(events, nanos, 0)?));
     }
     Ok(books)
 }
 
-async fn ranges(tx: &mut MySqlConnection, position: i64) -> Result<ByKind, LedgerError> {
+async fn ranges(tx: &mut Connection, position: i64) -> Result<ByKind, LedgerError> {
     use futures::TryStreamExt;
     let mut rows = sqlx::query_as::<_, RangeRow>("SELECT * FROM ranges WHERE position_id = ?").bind(position).fetch(tx);
     let mut by_kind = ByKind::default();
@@ -233,7 +213,7 @@ async fn ranges(tx: &mut MySqlConnection, position: i64) -> Result<ByKind, Ledge
     Ok(by_kind)
 }
 
-async fn totals(tx: &mut MySqlConnection, position: i64) -> Result<Vec<CampaignSums>, LedgerError> {
+async fn totals(tx: &mut Connection, position: i64) -> Result<Vec<CampaignSums>, LedgerError> {
     let rows: Vec<TotalsRow> =
         sqlx::query_as("SELECT * FROM campaign_totals WHERE position_id = ? ORDER BY campaign_id, type")
             .bind(position)
