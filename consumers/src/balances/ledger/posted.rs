@@ -4,7 +4,7 @@
 
 use super::rows::{Cell, Rows};
 use super::signed;
-use penstock::ledger::{Batch, LedgerError, Posting, Sums, Tally};
+use penstock::ledger::{Applied, Batch, LedgerError, Outcome, Posting, Sums, Tally};
 use penstock::log::Range;
 use penstock::time::Micros;
 use std::collections::BTreeMap;
@@ -21,6 +21,17 @@ pub(super) const DAY_MICROS: i64 = 86_400_000_000;
 /// A tally from its columns: rest and carry.
 pub(super) fn tally(events: i64, nanos: i64, e18: i64) -> Result<Tally, LedgerError> {
     Ok(Tally { events: super::fit(events, "events")?, nanos: i128::from(nanos) + i128::from(e18) * E18 })
+}
+
+/// The answer to a range that was booked before.
+pub(super) const fn already() -> Applied {
+    const NOTHING: Tally = Tally { events: 0, nanos: 0 };
+    Applied {
+        outcome: Outcome::AlreadyBooked,
+        sums: Sums { charged: NOTHING, duplicate: NOTHING, unattributed: NOTHING },
+        stopped: Vec::new(),
+        exhausted: Vec::new(),
+    }
 }
 
 /// id, nanos.

@@ -5,13 +5,13 @@
 //! without an answer; then a removal finds nothing to remove, and an audit row of a failed login
 //! may be there twice.
 
-use super::{MariaDbLedger, control, lock_counter};
+use super::{MariaDbLedger, changes, lock_counter};
 use async_trait::async_trait;
 use penstock::accounts::Accounts;
 use penstock::ledger::LedgerError;
 use sqlx::mysql::MySqlConnection;
 
-crate::balances::ledger::access::access_statements!(MySqlConnection, super::failed, control::audit);
+crate::balances::ledger::access::access_statements!(MySqlConnection, super::failed, changes::audit);
 
 /// What the retries see of an outcome: only a busy server begins them again.
 fn split<T>(done: Outcome<T>) -> Result<Outcome<T>, LedgerError> {

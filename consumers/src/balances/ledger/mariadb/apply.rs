@@ -9,13 +9,14 @@
 //!   start (rolled back);
 //! - between a position read and its COMMIT another owner cannot come: the row is locked.
 
-use super::settle::{Payers, Told, accounts, add_stop, announce, exhaust, payers};
-use super::{MariaDbLedger, Tx, control, failed, fit, run, signed};
-use crate::balances::ledger::checks::{self, SELF, reached_note};
+use super::accounts::{Payers, accounts, payers};
+use super::settle::write_stops;
+use super::{MariaDbLedger, Tx, changes, failed, fit, run, signed};
+use crate::balances::ledger::checks;
 use crate::balances::ledger::posted::{self, SKIPPED};
 use crate::balances::ledger::rows::{Rows, hexes};
 use hashbrown::HashSet;
-use penstock::ledger::{AdvertiserId, Applied, Batch, Change, LedgerError, Outcome, Posting, Sums, Tally, post};
+use penstock::ledger::{Applied, Batch, Change, LedgerError, Outcome, Posting, post};
 use penstock::log::{LogId, Offset, Range};
 use penstock::pricing::CampaignId;
 use penstock::time::Micros;
@@ -116,7 +117,7 @@ async fn attempt(
     if stands == range.to {
         tx.rollback().await?;
         // An attempt of this very call, whose COMMIT was not answered, is what booked it.
-        return Ok(earlier.unwrap_or_else(already));
+        return Ok(earlier.unwrap_or_else(posted::already));
     }
     if stands != range.from {
         tx.rollback().await?;
@@ -127,16 +128,6 @@ async fn attempt(
     tx.commit().await?;
     sent.lock().unwrap_or_else(PoisonError::into_inner).take();
     Ok(applied)
-}
-
-const fn already() -> Applied {
-    const NOTHING: Tally = Tally { events: 0, nanos: 0 };
-    Applied {
-        outcome: Outcome::AlreadyBooked,
-        sums: Sums { charged: NOTHING, duplicate: NOTHING, unattributed: NOTHING },
-        stopped: Vec::new(),
-        exhausted: Vec::new(),
-    }
 }
 
 async fn write(tx: &mut Tx, position: i64, range: Range, batch: &Batch, now: Micros) -> Result<Applied, LedgerError> {
@@ -324,29 +315,6 @@ async fn write_ranges(
     .await
 }
 
-async fn write_stops(
-    tx: &mut Tx,
-    batch: &Batch,
-    posting: &Posting,
-    payer: impl Fn(&CampaignId) -> Option<AdvertiserId>,
-    now: Micros,
-) -> Result<(), LedgerError> {
-    for id in &posting.exhausted {
-        exhaust(tx, *id, now).await?;
-        let cause = batch.received.iter().filter(|(c, _)| payer(c) == Some(*id)).map(|(_, t)| *t).min();
-        announce(tx, Told::Advertiser(*id), cause, now).await?;
-    }
-    for (id, reason, _) in &posting.stops {
-        add_stop(tx, *id, *reason, now, SELF, reached_note(*reason)).await?;
-    }
-    let announced: BTreeSet<CampaignId> = posting.stops.iter().map(|(id, ..)| *id).collect();
-    for id in announced {
-        let cause = batch.received.iter().find(|(c, _)| *c == id).map(|(_, t)| *t);
-        announce(tx, Told::Campaign(id), cause, now).await?;
-    }
-    Ok(())
-}
-
 pub(super) async fn skip(ledger: &MariaDbLedger, log: &LogId, gap: Range, change: &Change) -> Result<(), LedgerError> {
     checks::change(change)?;
     ledger
@@ -377,7 +345,7 @@ pub(super) async fn skip(ledger: &MariaDbLedger, log: &LogId, gap: Range, change
             )
             .await?;
             let after = serde_json::json!({ "from": gap.from, "to": gap.to });
-            control::audit(&mut tx, now, change, "skip", &log.to_string(), "null", &after.to_string()).await?;
+            changes::audit(&mut tx, now, change, "skip", &log.to_string(), "null", &after.to_string()).await?;
             tx.commit().await
         })
         .await

@@ -1,15 +1,14 @@
-//! What people change: stop, resume, budgets, balances. Each with its row in the audit.
+//! What people change: stop, resume, budgets, balances; each in a transaction of its own.
 //!
 //! Each locks the accounts that it changes before it looks at them, and changes nothing that is
 //! so already: so it may run again after a COMMIT without an answer.
 
-use super::settle::{Told, accounts, add_stop, advertisers, announce, payers, remove_stop, settle, settle_balances};
-use super::{MariaDbLedger, Tx, failed, views};
-use crate::balances::ledger::{checks, found};
-use penstock::ledger::{AdvertiserId, AdvertiserView, Budget, CampaignView, Change, LedgerError, Reason};
+use super::accounts::{advertisers, of_campaigns};
+use super::{MariaDbLedger, Tx, changes};
+use crate::balances::ledger::checks;
+use penstock::ledger::{AdvertiserId, AdvertiserView, Budget, CampaignView, Change, LedgerError};
 use penstock::pricing::CampaignId;
 use penstock::time::Micros;
-use sqlx::MySqlConnection;
 use std::collections::BTreeSet;
 
 /// Adds (`stop`) or takes away the reason `operator`; nothing changes when it is so already.
@@ -25,21 +24,8 @@ pub(super) async fn operate(
             let now = ledger.now();
             let mut tx = ledger.begin().await?;
             let before = locked(&mut tx, id, now).await?;
-            if before.reasons.contains(&Reason::Operator) == stop {
-                tx.rollback().await?;
-                return Ok(before);
-            }
-            if stop {
-                add_stop(&mut tx, id, Reason::Operator, now, &change.who, &change.why).await?;
-            } else {
-                remove_stop(&mut tx, id, Reason::Operator).await?;
-            }
-            announce(&mut tx, Told::Campaign(id), None, now).await?;
-            let action = if stop { "stop" } else { "resume" };
-            let after = finish(&mut tx, action, &before, change, now).await?;
-            tx.commit().await?;
-            ledger.ring();
-            Ok(after)
+            let after = changes::operate(&mut tx, &before, stop, change, now).await?;
+            end(ledger, tx, before, after).await
         })
         .await
 }
@@ -56,26 +42,8 @@ pub(super) async fn set_budget(
             let now = ledger.now();
             let mut tx = ledger.begin().await?;
             let before = locked(&mut tx, id, now).await?;
-            let total = budget.total_budget_micros.unwrap_or(before.total_budget_micros);
-            let daily = budget.daily_budget_micros.unwrap_or(before.daily_budget_micros);
-            checks::amount("total_budget_micros", total)?;
-            checks::amount("daily_budget_micros", daily)?;
-            if (total, daily) == (before.total_budget_micros, before.daily_budget_micros) {
-                tx.rollback().await?;
-                return Ok(before);
-            }
-            sqlx::query("UPDATE campaigns SET total_budget_micros = ?, daily_budget_micros = ? WHERE id = ?")
-                .bind(total)
-                .bind(daily)
-                .bind(id)
-                .execute(&mut *tx)
-                .await
-                .map_err(failed)?;
-            settle(&mut tx, &BTreeSet::from([id]), now).await?;
-            let after = finish(&mut tx, "set_budget", &before, change, now).await?;
-            tx.commit().await?;
-            ledger.ring();
-            Ok(after)
+            let after = changes::set_budget(&mut tx, &before, budget, change, now).await?;
+            end(ledger, tx, before, after).await
         })
         .await
 }
@@ -93,57 +61,27 @@ pub(super) async fn set_balance(
             let now = ledger.now();
             let mut tx = ledger.begin().await?;
             advertisers(&mut tx, &BTreeSet::from([id])).await?;
-            let before = existing_advertiser(&mut tx, id).await?;
-            if before.balance_micros == balance_micros {
-                tx.rollback().await?;
-                return Ok(before);
-            }
-            sqlx::query("UPDATE advertisers SET balance_micros = ? WHERE id = ?")
-                .bind(balance_micros)
-                .bind(id)
-                .execute(&mut *tx)
-                .await
-                .map_err(failed)?;
-            settle_balances(&mut tx, &BTreeSet::from([id]), now).await?;
-            let after = existing_advertiser(&mut tx, id).await?;
-            let subject = format!("advertiser {id}");
-            let (was, is) = (found::json(&before)?, found::json(&after)?);
-            audit(&mut tx, now, change, "set_balance", &subject, &was, &is).await?;
-            tx.commit().await?;
-            ledger.ring();
-            Ok(after)
+            let before = changes::existing_advertiser(&mut tx, id).await?;
+            let after = changes::set_balance(&mut tx, &before, balance_micros, change, now).await?;
+            end(ledger, tx, before, after).await
         })
         .await
 }
 
 /// Locks a campaign's accounts and reads it.
 async fn locked(tx: &mut Tx, id: CampaignId, now: Micros) -> Result<CampaignView, LedgerError> {
-    let payers = payers(tx, &BTreeSet::from([id])).await?;
-    accounts(tx, &payers, now).await?;
-    existing(tx, id, now).await
+    of_campaigns(tx, &BTreeSet::from([id]), now).await?;
+    changes::existing(tx, id, now).await
 }
 
-async fn existing(tx: &mut MySqlConnection, id: CampaignId, now: Micros) -> Result<CampaignView, LedgerError> {
-    views::campaign(tx, id, now).await?.ok_or_else(|| LedgerError::NotFound(format!("campaign {id}")))
-}
-
-async fn existing_advertiser(tx: &mut MySqlConnection, id: AdvertiserId) -> Result<AdvertiserView, LedgerError> {
-    views::advertisers(tx, Some(id)).await?.pop().ok_or_else(|| LedgerError::NotFound(format!("advertiser {id}")))
-}
-
-/// Writes the audit row of a change to a campaign: what of it people can change, before and after.
-/// Returns the campaign as it is now.
-async fn finish(
-    tx: &mut Tx,
-    action: &str,
-    before: &CampaignView,
-    change: &Change,
-    now: Micros,
-) -> Result<CampaignView, LedgerError> {
-    let id = before.campaign_id;
-    let after = existing(tx, id, now).await?;
-    let (was, is) = (found::changeable(before), found::changeable(&after));
-    audit(tx, now, change, action, &format!("campaign {id}"), &was, &is).await?;
+/// Ends the transaction of a change. Returns what is so now.
+async fn end<T>(ledger: &MariaDbLedger, tx: Tx, before: T, after: Option<T>) -> Result<T, LedgerError> {
+    let Some(after) = after else {
+        tx.rollback().await?;
+        return Ok(before);
+    };
+    tx.commit().await?;
+    ledger.ring();
     Ok(after)
 }
 
@@ -159,32 +97,8 @@ pub(super) async fn note(
     ledger
         .retried(|| async {
             let mut tx = ledger.begin().await?;
-            audit(&mut tx, ledger.now(), change, action, subject, "null", after).await?;
+            changes::audit(&mut tx, ledger.now(), change, action, subject, "null", after).await?;
             tx.commit().await
         })
         .await
-}
-
-/// Adds a row to the audit.
-pub(super) async fn audit(
-    tx: &mut MySqlConnection,
-    now: Micros,
-    change: &Change,
-    action: &str,
-    subject: &str,
-    before: &str,
-    after: &str,
-) -> Result<(), LedgerError> {
-    sqlx::query("INSERT INTO audit (at, who, action, subject, `before`, after, why) VALUES (?, ?, ?, ?, ?, ?, ?)")
-        .bind(now.0)
-        .bind(&change.who)
-        .bind(action)
-        .bind(subject)
-        .bind(before)
-        .bind(after)
-        .bind(&change.why)
-        .execute(tx)
-        .await
-        .map_err(failed)?;
-    Ok(())
 }

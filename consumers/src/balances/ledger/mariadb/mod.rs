@@ -15,9 +15,9 @@
 //! again (`tx`).
 
 mod access;
+mod accounts;
 mod adjust;
 mod apply;
-mod catalogue;
 mod connect;
 mod control;
 mod dialect;
@@ -25,11 +25,28 @@ mod import;
 mod keeping;
 mod lease;
 mod outbox;
-mod settle;
 mod tx;
 
+#[path = "../alike/account.rs"]
+mod account;
+#[path = "../alike/adjustments.rs"]
+mod adjustments;
+#[path = "../alike/catalogue.rs"]
+mod catalogue;
+#[path = "../alike/changes.rs"]
+mod changes;
 #[path = "../alike/days.rs"]
 mod days;
+#[path = "../alike/fold.rs"]
+mod fold;
+#[path = "../alike/imported.rs"]
+mod imported;
+#[path = "../alike/settle.rs"]
+mod settle;
+#[path = "../alike/stops.rs"]
+mod stops;
+#[path = "../alike/told.rs"]
+mod told;
 #[path = "../alike/views.rs"]
 mod views;
 
@@ -225,7 +242,7 @@ impl Ledger for MariaDbLedger {
     }
 
     async fn adjustments(&self, id: CampaignId, limit: u32) -> Result<Vec<Adjustment>, LedgerError> {
-        read!(self, |tx| adjust::list(&mut tx, id, limit))
+        read!(self, |tx| adjustments::list(&mut tx, id, limit))
     }
 
     async fn record_change(
@@ -247,7 +264,7 @@ impl Ledger for MariaDbLedger {
     }
 
     async fn history(&self, id: CampaignId, before: Option<u64>, limit: u32) -> Result<Vec<StateChange>, LedgerError> {
-        read!(self, |tx| outbox::history(&mut tx, id, before, limit))
+        read!(self, |tx| told::history(&mut tx, id, before, limit))
     }
 
     async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, LedgerError> {
@@ -296,11 +313,11 @@ impl Ledger for MariaDbLedger {
     }
 
     async fn states(&self) -> Result<Vec<StateChange>, LedgerError> {
-        read!(self, |tx| outbox::states(&mut tx))
+        read!(self, |tx| told::states(&mut tx))
     }
 
     async fn changed_kpis(&self, limit: u32) -> Result<Vec<KpiRecord>, LedgerError> {
-        read!(self, |tx| outbox::changed_kpis(&mut tx, limit, self.now()))
+        read!(self, |tx| told::changed_kpis(&mut tx, limit, self.now()))
     }
 
     async fn kpis_published(&self, records: &[KpiRecord]) -> Result<(), LedgerError> {

@@ -1,11 +1,11 @@
 //! People, sessions and tokens in the ledger's file, through its one writer.
 
-use super::{SqliteLedger, begin, control};
+use super::{SqliteLedger, begin, changes};
 use async_trait::async_trait;
 use penstock::accounts::Accounts;
 use sqlx::SqliteConnection;
 
-crate::balances::ledger::access::access_statements!(SqliteConnection, super::failed, control::audit);
+crate::balances::ledger::access::access_statements!(SqliteConnection, super::failed, changes::audit);
 
 /// Runs a change in a transaction of its own.
 macro_rules! write {

@@ -1,12 +1,14 @@
 //! Books a range: compare-and-set of the position, then rows in one global order, one COMMIT.
 
-use super::settle::{Accounts, Told, accounts, add_stop, announce, exhaust};
-use super::{SqliteLedger, begin, control, failed, fit, run, signed};
-use crate::balances::ledger::checks::{self, SELF, reached_note};
+use super::account::Accounts;
+use super::accounts::of_campaigns;
+use super::settle::write_stops;
+use super::{SqliteLedger, begin, changes, failed, fit, run, signed};
+use crate::balances::ledger::checks;
 use crate::balances::ledger::posted::{self, SKIPPED};
 use crate::balances::ledger::rows::{Rows, hexes};
 use hashbrown::HashSet;
-use penstock::ledger::{AdvertiserId, Applied, Batch, Change, LedgerError, Outcome, Posting, Sums, Tally, post};
+use penstock::ledger::{Applied, Batch, Change, LedgerError, Outcome, Posting, post};
 use penstock::log::{LogId, Offset, Range};
 use penstock::pricing::CampaignId;
 use penstock::time::Micros;
@@ -43,7 +45,7 @@ pub(super) async fn apply(
     let mut tx = begin(&mut writer).await?;
     let stands = held(&mut tx, log).await?.map_or(0, |(_, next)| next);
     if stands == range.to {
-        return Ok(already());
+        return Ok(posted::already());
     }
     if stands != range.from {
         return Err(LedgerError::Fenced { log: log.clone(), range, held: stands });
@@ -65,16 +67,6 @@ pub(super) async fn apply(
     Ok(applied)
 }
 
-const fn already() -> Applied {
-    const NOTHING: Tally = Tally { events: 0, nanos: 0 };
-    Applied {
-        outcome: Outcome::AlreadyBooked,
-        sums: Sums { charged: NOTHING, duplicate: NOTHING, unattributed: NOTHING },
-        stopped: Vec::new(),
-        exhausted: Vec::new(),
-    }
-}
-
 async fn write(
     tx: &mut SqliteConnection,
     log: &LogId,
@@ -84,7 +76,7 @@ async fn write(
 ) -> Result<Applied, LedgerError> {
     let named: BTreeSet<CampaignId> =
         batch.groups.iter().map(|g| g.campaign).chain(batch.uniques.iter().map(|u| u.campaign)).collect();
-    let (accounts, payers) = accounts(tx, &named, now).await?;
+    let (accounts, payers) = of_campaigns(tx, &named, now).await?;
     let duplicate = duplicates(tx, batch, &accounts).await?;
     let posting = post(batch, &duplicate, &accounts, &payers, now);
     let position = move_position(tx, log, range.to, now).await?;
@@ -253,29 +245,6 @@ async fn write_ranges(
     .await
 }
 
-async fn write_stops(
-    tx: &mut SqliteConnection,
-    batch: &Batch,
-    posting: &Posting,
-    payer: impl Fn(&CampaignId) -> Option<AdvertiserId>,
-    now: Micros,
-) -> Result<(), LedgerError> {
-    for id in &posting.exhausted {
-        exhaust(tx, *id, now).await?;
-        let cause = batch.received.iter().filter(|(c, _)| payer(c) == Some(*id)).map(|(_, t)| *t).min();
-        announce(tx, Told::Advertiser(*id), cause, now).await?;
-    }
-    for (id, reason, _) in &posting.stops {
-        add_stop(tx, *id, *reason, now, SELF, reached_note(*reason)).await?;
-    }
-    let announced: BTreeSet<CampaignId> = posting.stops.iter().map(|(id, ..)| *id).collect();
-    for id in announced {
-        let cause = batch.received.iter().find(|(c, _)| *c == id).map(|(_, t)| *t);
-        announce(tx, Told::Campaign(id), cause, now).await?;
-    }
-    Ok(())
-}
-
 pub(super) async fn skip(ledger: &SqliteLedger, log: &LogId, gap: Range, change: &Change) -> Result<(), LedgerError> {
     checks::change(change)?;
     let now = ledger.now();
@@ -307,6 +276,6 @@ pub(super) async fn skip(ledger: &SqliteLedger, log: &LogId, gap: Range, change:
     )
     .await?;
     let after = serde_json::json!({ "from": gap.from, "to": gap.to });
-    control::audit(&mut tx, now, change, "skip", &log.to_string(), "null", &after.to_string()).await?;
+    changes::audit(&mut tx, now, change, "skip", &log.to_string(), "null", &after.to_string()).await?;
     tx.commit().await.map_err(failed)
 }

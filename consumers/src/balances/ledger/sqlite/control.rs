@@ -1,13 +1,9 @@
-//! What people change: stop, resume, budgets, balances. Each with its row in the audit.
+//! What people change: stop, resume, budgets, balances; each in a transaction of its own.
 
-use super::settle::{Told, add_stop, announce, remove_stop, settle, settle_balances};
-use super::{SqliteLedger, begin, failed, views};
-use crate::balances::ledger::{checks, found};
-use penstock::ledger::{AdvertiserId, AdvertiserView, Budget, CampaignView, Change, LedgerError, Reason};
+use super::{SqliteLedger, begin, changes, failed};
+use crate::balances::ledger::checks;
+use penstock::ledger::{AdvertiserId, AdvertiserView, Budget, CampaignView, Change, LedgerError};
 use penstock::pricing::CampaignId;
-use penstock::time::Micros;
-use sqlx::SqliteConnection;
-use std::collections::BTreeSet;
 
 /// Adds (`stop`) or takes away the reason `operator`; nothing changes when it is so already.
 pub(super) async fn operate(
@@ -20,18 +16,8 @@ pub(super) async fn operate(
     let now = ledger.now();
     let mut writer = ledger.writer().await;
     let mut tx = begin(&mut writer).await?;
-    let before = existing(&mut tx, id, now).await?;
-    if before.reasons.contains(&Reason::Operator) == stop {
-        return Ok(before);
-    }
-    if stop {
-        add_stop(&mut tx, id, Reason::Operator, now, &change.who, &change.why).await?;
-    } else {
-        remove_stop(&mut tx, id, Reason::Operator).await?;
-    }
-    announce(&mut tx, Told::Campaign(id), None, now).await?;
-    let action = if stop { "stop" } else { "resume" };
-    let after = finish(&mut tx, action, &before, change, now).await?;
+    let before = changes::existing(&mut tx, id, now).await?;
+    let Some(after) = changes::operate(&mut tx, &before, stop, change, now).await? else { return Ok(before) };
     tx.commit().await.map_err(failed)?;
     ledger.ring();
     Ok(after)
@@ -47,23 +33,8 @@ pub(super) async fn set_budget(
     let now = ledger.now();
     let mut writer = ledger.writer().await;
     let mut tx = begin(&mut writer).await?;
-    let before = existing(&mut tx, id, now).await?;
-    let total = budget.total_budget_micros.unwrap_or(before.total_budget_micros);
-    let daily = budget.daily_budget_micros.unwrap_or(before.daily_budget_micros);
-    checks::amount("total_budget_micros", total)?;
-    checks::amount("daily_budget_micros", daily)?;
-    if (total, daily) == (before.total_budget_micros, before.daily_budget_micros) {
-        return Ok(before);
-    }
-    sqlx::query("UPDATE campaigns SET total_budget_micros = ?2, daily_budget_micros = ?3 WHERE id = ?1")
-        .bind(id)
-        .bind(total)
-        .bind(daily)
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
-    settle(&mut tx, &BTreeSet::from([id]), now).await?;
-    let after = finish(&mut tx, "set_budget", &before, change, now).await?;
+    let before = changes::existing(&mut tx, id, now).await?;
+    let Some(after) = changes::set_budget(&mut tx, &before, budget, change, now).await? else { return Ok(before) };
     tx.commit().await.map_err(failed)?;
     ledger.ring();
     Ok(after)
@@ -80,46 +51,11 @@ pub(super) async fn set_balance(
     let now = ledger.now();
     let mut writer = ledger.writer().await;
     let mut tx = begin(&mut writer).await?;
-    let before = existing_advertiser(&mut tx, id).await?;
-    if before.balance_micros == balance_micros {
-        return Ok(before);
-    }
-    sqlx::query("UPDATE advertisers SET balance_micros = ?2 WHERE id = ?1")
-        .bind(id)
-        .bind(balance_micros)
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
-    settle_balances(&mut tx, &BTreeSet::from([id]), now).await?;
-    let after = existing_advertiser(&mut tx, id).await?;
-    let subject = format!("advertiser {id}");
-    audit(&mut tx, now, change, "set_balance", &subject, &found::json(&before)?, &found::json(&after)?).await?;
+    let before = changes::existing_advertiser(&mut tx, id).await?;
+    let set = changes::set_balance(&mut tx, &before, balance_micros, change, now).await?;
+    let Some(after) = set else { return Ok(before) };
     tx.commit().await.map_err(failed)?;
     ledger.ring();
-    Ok(after)
-}
-
-async fn existing(tx: &mut SqliteConnection, id: CampaignId, now: Micros) -> Result<CampaignView, LedgerError> {
-    views::campaign(tx, id, now).await?.ok_or_else(|| LedgerError::NotFound(format!("campaign {id}")))
-}
-
-async fn existing_advertiser(tx: &mut SqliteConnection, id: AdvertiserId) -> Result<AdvertiserView, LedgerError> {
-    views::advertisers(tx, Some(id)).await?.pop().ok_or_else(|| LedgerError::NotFound(format!("advertiser {id}")))
-}
-
-/// Writes the audit row of a change to a campaign: what of it people can change, before and after.
-/// Returns the campaign as it is now.
-async fn finish(
-    tx: &mut SqliteConnection,
-    action: &str,
-    before: &CampaignView,
-    change: &Change,
-    now: Micros,
-) -> Result<CampaignView, LedgerError> {
-    let id = before.campaign_id;
-    let after = existing(tx, id, now).await?;
-    let (was, is) = (found::changeable(before), found::changeable(&after));
-    audit(tx, now, change, action, &format!("campaign {id}"), &was, &is).await?;
     Ok(after)
 }
 
@@ -134,30 +70,6 @@ pub(super) async fn note(
     checks::change(change)?;
     let mut writer = ledger.writer().await;
     let mut tx = begin(&mut writer).await?;
-    audit(&mut tx, ledger.now(), change, action, subject, "null", after).await?;
+    changes::audit(&mut tx, ledger.now(), change, action, subject, "null", after).await?;
     tx.commit().await.map_err(failed)
-}
-
-/// Adds a row to the audit.
-pub(super) async fn audit(
-    tx: &mut SqliteConnection,
-    now: Micros,
-    change: &Change,
-    action: &str,
-    subject: &str,
-    before: &str,
-    after: &str,
-) -> Result<(), LedgerError> {
-    sqlx::query("INSERT INTO audit (at, who, action, subject, before, after, why) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
-        .bind(now.0)
-        .bind(&change.who)
-        .bind(action)
-        .bind(subject)
-        .bind(before)
-        .bind(after)
-        .bind(&change.why)
-        .execute(tx)
-        .await
-        .map_err(failed)?;
-    Ok(())
 }

@@ -6,17 +6,35 @@
 //! transactions only.
 
 mod access;
+mod accounts;
 mod adjust;
 mod apply;
-mod catalogue;
 mod control;
 mod dialect;
+mod import;
 mod keeping;
 mod outbox;
-mod settle;
 
+#[path = "../alike/account.rs"]
+mod account;
+#[path = "../alike/adjustments.rs"]
+mod adjustments;
+#[path = "../alike/catalogue.rs"]
+mod catalogue;
+#[path = "../alike/changes.rs"]
+mod changes;
 #[path = "../alike/days.rs"]
 mod days;
+#[path = "../alike/fold.rs"]
+mod fold;
+#[path = "../alike/imported.rs"]
+mod imported;
+#[path = "../alike/settle.rs"]
+mod settle;
+#[path = "../alike/stops.rs"]
+mod stops;
+#[path = "../alike/told.rs"]
+mod told;
 #[path = "../alike/views.rs"]
 mod views;
 
@@ -222,7 +240,7 @@ impl Ledger for SqliteLedger {
 
     async fn adjustments(&self, id: CampaignId, limit: u32) -> Result<Vec<Adjustment>, LedgerError> {
         let mut tx = self.read().await?;
-        adjust::list(&mut tx, id, limit).await
+        adjustments::list(&mut tx, id, limit).await
     }
 
     async fn record_change(
@@ -247,7 +265,7 @@ impl Ledger for SqliteLedger {
 
     async fn history(&self, id: CampaignId, before: Option<u64>, limit: u32) -> Result<Vec<StateChange>, LedgerError> {
         let mut tx = self.read().await?;
-        outbox::history(&mut tx, id, before, limit).await
+        told::history(&mut tx, id, before, limit).await
     }
 
     async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, LedgerError> {
@@ -266,7 +284,7 @@ impl Ledger for SqliteLedger {
         lead: Duration,
         change: &Change,
     ) -> Result<ImportReport, LedgerError> {
-        catalogue::import(self, catalogue, lead, change).await
+        import::import(self, catalogue, lead, change).await
     }
 
     async fn export(&self) -> Result<Catalogue, LedgerError> {
@@ -298,12 +316,12 @@ impl Ledger for SqliteLedger {
 
     async fn states(&self) -> Result<Vec<StateChange>, LedgerError> {
         let mut tx = self.read().await?;
-        outbox::states(&mut tx).await
+        told::states(&mut tx).await
     }
 
     async fn changed_kpis(&self, limit: u32) -> Result<Vec<KpiRecord>, LedgerError> {
         let mut tx = self.read().await?;
-        outbox::changed_kpis(&mut tx, limit, self.now()).await
+        told::changed_kpis(&mut tx, limit, self.now()).await
     }
 
     async fn kpis_published(&self, records: &[KpiRecord]) -> Result<(), LedgerError> {

@@ -3,24 +3,16 @@
 //! A version is given in one transaction together with the state it stands for, so a version
 //! means the same state for ever, however often a crash makes the publisher tell it again.
 
-use super::{SqliteLedger, begin, failed, run, signed};
-use crate::balances::ledger::found::{self, KpiRow, Pending, StateRow};
+use super::{SqliteLedger, begin, failed, run, signed, told};
 use crate::balances::ledger::rows::{Rows, ints};
 use penstock::ledger::{KpiRecord, LedgerError, StateChange};
-use penstock::pricing::CampaignId;
 use penstock::time::Micros;
 use sqlx::SqliteConnection;
 
-/// Outbox rows that get their version in one transaction; an advertiser's row may be many campaigns.
-const CLAIM_ROWS: u32 = 1_000;
-
 pub(super) async fn claim(ledger: &SqliteLedger, limit: u32) -> Result<Vec<StateChange>, LedgerError> {
-    let fresh: bool = {
+    let fresh = {
         let mut tx = ledger.read().await?;
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM outbox WHERE published_at IS NULL AND version IS NULL)")
-            .fetch_one(&mut *tx)
-            .await
-            .map_err(failed)?
+        told::fresh(&mut tx).await?
     };
     if fresh {
         let now = ledger.now();
@@ -30,47 +22,19 @@ pub(super) async fn claim(ledger: &SqliteLedger, limit: u32) -> Result<Vec<State
         tx.commit().await.map_err(failed)?;
     }
     let mut tx = ledger.read().await?;
-    let rows: Vec<StateRow> = sqlx::query_as(
-        "SELECT campaign_id, version, serving, reasons, created_at, cause_received FROM outbox
-         WHERE published_at IS NULL AND version IS NOT NULL ORDER BY version LIMIT ?1",
-    )
-    .bind(limit)
-    .fetch_all(&mut *tx)
-    .await
-    .map_err(failed)?;
-    rows.into_iter().map(found::state).collect()
+    told::untold(&mut tx, limit).await
 }
 
 async fn give_versions(tx: &mut SqliteConnection, now: Micros) -> Result<(), LedgerError> {
-    let rows: Vec<(i64, i64, i64, Option<i64>)> = sqlx::query_as(
-        "SELECT seq, campaign_id, advertiser_id, cause_received FROM outbox
-         WHERE published_at IS NULL AND version IS NULL ORDER BY seq LIMIT ?1",
-    )
-    .bind(CLAIM_ROWS)
-    .fetch_all(&mut *tx)
-    .await
-    .map_err(failed)?;
-    let mut pending = Pending::default();
-    for (seq, campaign, advertiser, cause) in &rows {
-        if *advertiser == 0 {
-            pending.add(*campaign, Some(*seq), *cause);
-            continue;
-        }
-        let campaigns: Vec<i64> = sqlx::query_scalar("SELECT id FROM campaigns WHERE advertiser_id = ?1")
-            .bind(advertiser)
-            .fetch_all(&mut *tx)
-            .await
-            .map_err(failed)?;
-        campaigns.into_iter().for_each(|id| pending.add(id, None, *cause));
-    }
+    let (seqs, pending) = told::pending(tx).await?;
     // Every row is marked, then the last one of each campaign comes back with its version.
     sqlx::query("UPDATE outbox SET published_at = ?2 WHERE seq IN (SELECT value FROM json_each(?1))")
-        .bind(ints(rows.iter().map(|row| row.0)))
+        .bind(ints(seqs))
         .bind(now.0)
         .execute(&mut *tx)
         .await
         .map_err(failed)?;
-    let reasons = reasons(tx, pending.campaigns()).await?;
+    let reasons = told::reasons(tx, pending.campaigns()).await?;
     let version: i64 = sqlx::query_scalar("SELECT value FROM counters WHERE name = 'state_version'")
         .fetch_one(&mut *tx)
         .await
@@ -93,30 +57,7 @@ async fn give_versions(tx: &mut SqliteConnection, now: Micros) -> Result<(), Led
             sqlx::query(statement).bind(part).bind(now.0).execute(&mut *tx).await.map_err(failed)?;
         }
     }
-    sqlx::query("UPDATE counters SET value = ?1 WHERE name = 'state_version'")
-        .bind(version)
-        .execute(tx)
-        .await
-        .map_err(failed)?;
-    Ok(())
-}
-
-/// The reasons of campaigns, their advertisers' included.
-async fn reasons(
-    tx: &mut SqliteConnection,
-    campaigns: impl Iterator<Item = i64>,
-) -> Result<Vec<(i64, String)>, LedgerError> {
-    sqlx::query_as(
-        "SELECT s.campaign_id, s.reason FROM json_each(?1) j CROSS JOIN stops s
-            ON s.campaign_id = j.value AND s.advertiser_id = 0
-         UNION ALL
-         SELECT c.id, s.reason FROM json_each(?1) j CROSS JOIN campaigns c ON c.id = j.value
-         CROSS JOIN stops s ON s.campaign_id = 0 AND s.advertiser_id = c.advertiser_id",
-    )
-    .bind(ints(campaigns))
-    .fetch_all(tx)
-    .await
-    .map_err(failed)
+    told::keep_version(tx, version).await
 }
 
 pub(super) async fn published(ledger: &SqliteLedger, versions: &[u64]) -> Result<(), LedgerError> {
@@ -137,56 +78,6 @@ pub(super) async fn published(ledger: &SqliteLedger, versions: &[u64]) -> Result
     .await
     .map_err(failed)?;
     tx.commit().await.map_err(failed)
-}
-
-pub(super) async fn states(tx: &mut SqliteConnection) -> Result<Vec<StateChange>, LedgerError> {
-    let rows: Vec<StateRow> = sqlx::query_as(
-        "SELECT o.campaign_id, o.version, o.serving, o.reasons, o.created_at, o.cause_received
-         FROM (SELECT campaign_id, max(version) AS version FROM outbox
-               WHERE version IS NOT NULL AND published_at IS NOT NULL GROUP BY campaign_id) newest
-         JOIN outbox o ON o.version = newest.version ORDER BY o.version",
-    )
-    .fetch_all(tx)
-    .await
-    .map_err(failed)?;
-    rows.into_iter().map(found::state).collect()
-}
-
-pub(super) async fn history(
-    tx: &mut SqliteConnection,
-    id: CampaignId,
-    before: Option<u64>,
-    limit: u32,
-) -> Result<Vec<StateChange>, LedgerError> {
-    let before = before.map_or(i64::MAX, |version| i64::try_from(version).unwrap_or(i64::MAX));
-    let rows: Vec<StateRow> = sqlx::query_as(
-        "SELECT campaign_id, version, serving, reasons, created_at, cause_received FROM outbox
-         WHERE campaign_id = ?1 AND version IS NOT NULL AND version < ?2 ORDER BY version DESC LIMIT ?3",
-    )
-    .bind(id)
-    .bind(before)
-    .bind(limit)
-    .fetch_all(tx)
-    .await
-    .map_err(failed)?;
-    rows.into_iter().map(found::state).collect()
-}
-
-pub(super) async fn changed_kpis(
-    tx: &mut SqliteConnection,
-    limit: u32,
-    now: Micros,
-) -> Result<Vec<KpiRecord>, LedgerError> {
-    let rows: Vec<KpiRow> = sqlx::query_as(
-        "SELECT k.campaign_id, k.sequence, k.visits, k.impressions, k.clicks, k.conversions, c.spent_nanos
-         FROM campaign_kpis k JOIN campaigns c ON c.id = k.campaign_id
-         WHERE k.sequence > k.published_sequence ORDER BY k.campaign_id LIMIT ?1",
-    )
-    .bind(limit)
-    .fetch_all(tx)
-    .await
-    .map_err(failed)?;
-    rows.into_iter().map(|row| found::kpis(row, now)).collect()
 }
 
 pub(super) async fn kpis_published(ledger: &SqliteLedger, records: &[KpiRecord]) -> Result<(), LedgerError> {

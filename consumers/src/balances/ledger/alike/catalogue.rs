@@ -1,13 +1,13 @@
-//! Reads the catalogue: as an import would have to look, and all versions of it as a snapshot.
+//! Reads the catalogue, compiled once for each database: as an import would have to look, and all
+//! versions of it as a snapshot.
 
-use super::{failed, fit};
+use super::{Connection, failed, fit};
 use hashbrown::HashMap;
 use penstock::ledger::{Advertiser, Campaign, Catalogue, LedgerError};
 use penstock::pricing::{CampaignId, Rates, Snapshot, Version, Versions};
 use penstock::time::Micros;
-use sqlx::MySqlConnection;
 
-pub(super) async fn version(tx: &mut MySqlConnection) -> Result<u64, LedgerError> {
+pub(super) async fn version(tx: &mut Connection) -> Result<u64, LedgerError> {
     let version: i64 = sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM catalogue_versions")
         .fetch_one(tx)
         .await
@@ -17,7 +17,7 @@ pub(super) async fn version(tx: &mut MySqlConnection) -> Result<u64, LedgerError
 
 type CampaignRow = (i64, String, i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>, String);
 
-pub(super) async fn export(tx: &mut MySqlConnection) -> Result<Catalogue, LedgerError> {
+pub(super) async fn export(tx: &mut Connection) -> Result<Catalogue, LedgerError> {
     let mut catalogue = Catalogue::default();
     let rows: Vec<(i64, String, String, Option<i64>)> =
         sqlx::query_as("SELECT id, name, currency, balance_micros FROM advertisers ORDER BY id")
@@ -63,7 +63,7 @@ pub(super) async fn export(tx: &mut MySqlConnection) -> Result<Catalogue, Ledger
     Ok(catalogue)
 }
 
-pub(super) async fn load(tx: &mut MySqlConnection) -> Result<(u64, Snapshot), LedgerError> {
+pub(super) async fn load(tx: &mut Connection) -> Result<(u64, Snapshot), LedgerError> {
     let version = version(tx).await?;
     let rows: Vec<(i64, i64, i64, Option<i64>, Option<i64>, Option<i64>)> = sqlx::query_as(
         "SELECT campaign_id, valid_from, known_from, cpm_micros, cpc_micros, cpa_micros FROM rates
