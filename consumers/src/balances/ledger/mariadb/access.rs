@@ -5,13 +5,17 @@
 //! without an answer; then a removal finds nothing to remove, and an audit row of a failed login
 //! may be there twice.
 
-use super::{MariaDbLedger, changes, lock_counter};
+use super::people::{
+    Outcome, alter_user, drop_old_sessions, drop_session, drop_token, drop_user, put_first_user, put_session,
+    put_token, put_user, row_of_session, row_of_subject, row_of_token, row_of_user, rows_of_tokens, rows_of_users,
+    touch_session, touch_token, written,
+};
+use super::{MariaDbLedger, lock_counter};
+use crate::balances::ledger::access::{NOTHING, TokenRow, UserRow};
 use async_trait::async_trait;
-use penstock::accounts::Accounts;
-use penstock::ledger::LedgerError;
-use sqlx::mysql::MySqlConnection;
-
-crate::balances::ledger::access::access_statements!(MySqlConnection, super::failed, changes::audit);
+use penstock::accounts::{Accounts, AccountsError, NewToken, NewUser, SecretHash, Session, Token, User, UserChange};
+use penstock::ledger::{Change, LedgerError};
+use penstock::time::Micros;
 
 /// What the retries see of an outcome: only a busy server begins them again.
 fn split<T>(done: Outcome<T>) -> Result<Outcome<T>, LedgerError> {

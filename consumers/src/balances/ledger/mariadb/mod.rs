@@ -41,6 +41,8 @@ mod days;
 mod fold;
 #[path = "../alike/imported.rs"]
 mod imported;
+#[path = "../alike/people.rs"]
+mod people;
 #[path = "../alike/settle.rs"]
 mod settle;
 #[path = "../alike/stops.rs"]

@@ -1,11 +1,16 @@
 //! People, sessions and tokens in the ledger's file, through its one writer.
 
-use super::{SqliteLedger, begin, changes};
+use super::people::{
+    Outcome, alter_user, drop_old_sessions, drop_session, drop_token, drop_user, failed, put_first_user, put_session,
+    put_token, put_user, row_of_session, row_of_subject, row_of_token, row_of_user, rows_of_tokens, rows_of_users,
+    touch_session, touch_token, written,
+};
+use super::{SqliteLedger, begin};
+use crate::balances::ledger::access::{NOTHING, TokenRow, UserRow};
 use async_trait::async_trait;
-use penstock::accounts::Accounts;
-use sqlx::SqliteConnection;
-
-crate::balances::ledger::access::access_statements!(SqliteConnection, super::failed, changes::audit);
+use penstock::accounts::{Accounts, NewToken, NewUser, SecretHash, Session, Token, User, UserChange};
+use penstock::ledger::Change;
+use penstock::time::Micros;
 
 /// Runs a change in a transaction of its own.
 macro_rules! write {
