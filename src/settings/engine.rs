@@ -21,6 +21,9 @@ pub struct EngineSettings {
     pub max_query_memory_bytes: u64,
     /// Queries served at once; more are answered 503 with code 202 (TOO_MANY_SIMULTANEOUS_QUERIES). 1 to 1024. Default 64.
     pub max_queries: usize,
+    /// How far the engine steps back when processors are short (the niceness of its threads): intake and balances
+    /// come first, and statistics may lag. 0 to 19. Default 10.
+    pub nice: u8,
     /// Longest SQL text of one request. 1 KiB to 64 MiB. Default 1 << 20.
     pub max_query_bytes: usize,
     /// Largest body of one request, decompressed (the data of an INSERT). Default 1 << 30.
@@ -55,6 +58,7 @@ impl Default for EngineSettings {
             max_memory_bytes: 4 << 30,
             max_query_memory_bytes: 2 << 30,
             max_queries: 64,
+            nice: 10,
             max_query_bytes: 1 << 20,
             max_body_bytes: 1 << 30,
             body_timeout: Duration::from_secs(30),
@@ -82,6 +86,9 @@ impl EngineSettings {
         }
         if !(1..=1024).contains(&self.max_queries) {
             return Err(SettingsError::value("engine.max_queries", self.max_queries, "must lie between 1 and 1024"));
+        }
+        if self.nice > 19 {
+            return Err(SettingsError::value("engine.nice", self.nice, "must lie between 0 and 19"));
         }
         if !(1 << 10..=64 << 20).contains(&self.max_query_bytes) {
             return Err(SettingsError::value(
