@@ -63,7 +63,7 @@ check: tools-cluster check-web $(DENY) alerts-check ## formatting, linters with 
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --features cluster -- -D warnings
 	# Without the feature, as `make demo` builds it.
-	cargo check --locked -p penstock-cli
+	cargo clippy --locked -p penstock-cli -- -D warnings
 	# Offline, it reads the manifests of every platform's dependencies.
 	cargo fetch --locked --quiet
 	$(DENY) --offline --log-level error check bans licenses sources

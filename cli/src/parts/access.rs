@@ -1,6 +1,5 @@
 //! Before a panel with logins starts: somebody who can log in, and a token for this machine's commands.
 
-use crate::output;
 use anyhow::Context;
 use penstock::accounts::Accounts;
 use penstock::settings::{AccessMode, PanelSettings};
@@ -40,9 +39,10 @@ pub async fn prepare(
     Ok(first_admin(accounts).await?)
 }
 
-/// Tells the first admin's password, on stdout, this once.
+/// Tells the first admin's password, on stdout, this once. `penstock up` has it among its first lines.
+#[cfg(feature = "cluster")]
 pub fn tell(admin: &FirstAdmin) {
-    if let Err(error) = output::line(first_login(admin)) {
+    if let Err(error) = crate::output::line(first_login(admin)) {
         tracing::error!(%error, "the first admin's password could not be printed; remove the user and start again");
     }
 }
