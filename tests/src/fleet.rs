@@ -181,7 +181,11 @@ impl Fleet {
     pub fn stores_equal(&mut self, input: &oracle::Input) {
         let _ = self.expect(&["reconcile", "--wait", "120s"], 0);
         let (ledger, archive) = (self.shape.ledger(&self.addresses), self.shape.archive_for_oracle(&self.addresses));
-        oracle::compare(input, self.addresses.of("CLICKHOUSE"), &ledger, &archive, &self.logs());
+        // The fleet's servers need not be those of the environment.
+        let hadoop = archive.starts_with("hdfs").then(|| self.addresses.of("HDFS_CLASSPATH"));
+        let clickhouse = self.addresses.of("CLICKHOUSE");
+        let stores = oracle::Stores { clickhouse, ledger: &ledger, archive: &archive, hadoop };
+        oracle::compare(input, &stores, &self.logs());
     }
 
     /// Ends every role that runs, in order, and asserts that each ended well.

@@ -40,21 +40,37 @@ pub fn input(folder: &Path) -> Input {
 pub fn stores_equal(system: &System, input: &Input) {
     let (ledger, archive) = (system.data.join("ledger.db"), system.data.join("archive"));
     let clickhouse = format!("http://{}", system.engine);
-    compare(input, &clickhouse, &ledger.display().to_string(), &archive.display().to_string(), &system.log());
+    let (ledger, archive) = (ledger.display().to_string(), archive.display().to_string());
+    let stores = Stores { clickhouse: &clickhouse, ledger: &ledger, archive: &archive, hadoop: None };
+    compare(input, &stores, &system.log());
 }
 
-/// Holds stores against the input, wherever they are; see `oracle/stores.py` for the addresses.
-/// `logs` is shown with a failure.
+/// Where the stores are; see `oracle/stores.py` for the form of the addresses.
+pub struct Stores<'a> {
+    /// ClickHouse's HTTP address.
+    pub clickhouse: &'a str,
+    /// The ledger's database.
+    pub ledger: &'a str,
+    /// The archive's root.
+    pub archive: &'a str,
+    /// Class path of Hadoop's client, for an archive on HDFS.
+    pub hadoop: Option<&'a str>,
+}
+
+/// Holds stores against the input, wherever they are. `logs` is shown with a failure.
 ///
 /// # Panics
 /// With every difference, or when the Python environment is not there.
-pub fn compare(input: &Input, clickhouse: &str, ledger: &str, archive: &str, logs: &str) {
+pub fn compare(input: &Input, stores: &Stores<'_>, logs: &str) {
     let python = root().join(".parts/venv/bin/python");
     assert!(python.exists(), "{} is not there: run `make parts` first", python.display());
     let mut command = Command::new(python);
     command.arg(root().join("tests/oracle/stores.py"));
     command.arg("--events").arg(&input.events).arg("--catalogue").arg(&input.catalogue);
-    command.args(["--clickhouse", clickhouse, "--ledger", ledger, "--archive", archive]);
+    command.args(["--clickhouse", stores.clickhouse, "--ledger", stores.ledger, "--archive", stores.archive]);
+    if let Some(hadoop) = stores.hadoop {
+        command.env("PENSTOCK_TEST_HDFS_CLASSPATH", hadoop);
+    }
     if let Some(expected) = &input.expected {
         command.arg("--expected").arg(expected);
     }
