@@ -9,20 +9,17 @@ rate=${BENCH_RATE:-5000}
 seconds=${BENCH_SECONDS:-40}
 people=${BENCH_VIEWERS:-200}
 data=$(mktemp -d)
+# shellcheck source=scripts/up.sh
+. "$(dirname "$0")/up.sh"
 
-"$penstock" up --data "$data" >"$data/up.out" 2>"$data/up.log" &
-up=$!
+up=
 stop() {
-  if kill -TERM "$up" 2>/dev/null; then wait "$up" || true; fi
+  [ -z "$up" ] || stop_up
   rm -rf "$data"
 }
 trap stop EXIT
 trap 'exit 130' INT TERM
-for _ in $(seq 600); do
-  if curl -fsS -o /dev/null http://127.0.0.1:7080/readyz 2>/dev/null; then break; fi
-  kill -0 "$up" 2>/dev/null || { cat "$data/up.log" >&2; exit 1; }
-  sleep 0.1
-done
+start_up "$penstock" "$data"
 "$penstock" seed --campaigns 100 --tags 1000
 # What has accumulated is looked at too.
 "$penstock" simulate --rate "$rate" --duration 20s >/dev/null

@@ -7,29 +7,18 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 data=$here/data/demo
 rate=${DEMO_RATE:-3000}
 seconds=${DEMO_SECONDS:-30}
+# shellcheck source=scripts/up.sh
+. "$here/scripts/up.sh"
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 
 rm -rf "$data"
 mkdir -p "$data"
 say "starting everything (data in $data, log in $data/up.log)"
-"$penstock" up --data "$data" >"$data/up.out" 2>"$data/up.log" &
-up=$!
-stop() {
-  if kill -TERM "$up" 2>/dev/null; then wait "$up" || true; fi
-}
-trap stop EXIT
+up=
+trap '[ -z "$up" ] || stop_up' EXIT
 trap 'exit 130' INT TERM
-
-for _ in $(seq 600); do
-  if curl -fsS -o /dev/null http://127.0.0.1:7080/readyz 2>/dev/null; then break; fi
-  if ! kill -0 "$up" 2>/dev/null; then
-    echo "penstock ended while starting:" >&2
-    tail -n 20 "$data/up.log" "$data/up.out" >&2
-    exit 1
-  fi
-  sleep 0.1
-done
+start_up "$penstock" "$data"
 cat "$data/up.out"
 
 say "a made-up catalogue: 100 campaigns, 1000 tags"

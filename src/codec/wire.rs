@@ -120,7 +120,7 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub fn skip_text(&mut self) -> Result<(), WireError> {
         let bytes = self.bytes()?;
-        // Most of it is ASCII, which is seen eight bytes at a time.
+        // Most of it is ASCII, which is cheaper to see than UTF-8.
         if bytes.is_ascii() || std::str::from_utf8(bytes).is_ok() { Ok(()) } else { Err(WireError::Utf8) }
     }
 
