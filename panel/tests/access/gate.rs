@@ -102,3 +102,8 @@ pub async fn with_token(world: &World, method: Method, path: &str, token: &str) 
 pub fn code(reply: &Reply) -> (u16, String) {
     (reply.status.as_u16(), reply.problem().code)
 }
+
+/// What is secret in `pst_{id}_{secret}`; the secret may hold an underscore itself.
+pub fn secret_of(token: &str) -> &str {
+    token.splitn(3, '_').nth(2).unwrap()
+}
