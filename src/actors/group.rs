@@ -46,8 +46,8 @@ pub struct Life {
 }
 
 /// A child that follows the group's assignments and keeps a child for each partition under
-/// `supervisor`; the gauges of partitions that go to others are taken from `metrics`. `build` makes a pipeline anew for each life; its error is one sentence, and the
-/// next generation tries again.
+/// `supervisor`; the gauges of partitions that go to others are taken from `metrics`. `build` makes
+/// a pipeline anew for each life; its error is one sentence, and the next generation tries again.
 pub fn group_child<F, Fut, L, S, D>(
     sink: &'static str,
     stage: u8,
@@ -73,9 +73,6 @@ where
             loop {
                 let now: Assignment = assignment.borrow_and_update().clone();
                 handles.lock().retain(|log, _| now.partitions.contains(log));
-                if let Some(why) = now.ended {
-                    return Ended::Final(why);
-                }
                 for log in now.partitions {
                     if !known.insert(log.clone()) {
                         continue;

@@ -25,6 +25,8 @@ pub struct KafkaLogMetrics {
     pub rebalances: Counter,
     /// Positions that were not stored because the partition was somebody else's by then.
     pub fenced: Counter,
+    /// Memberships that the group ended, each followed by another.
+    pub memberships_ended: Counter,
 }
 
 impl KafkaLogMetrics {
@@ -41,6 +43,11 @@ impl KafkaLogMetrics {
         r.register("penstock_group_assigned", "Partitions that this process owns", m.assigned.clone());
         r.register("penstock_group_rebalances", "Changes of what this process owns", m.rebalances.clone());
         r.register("penstock_group_fenced", "Positions refused: the partition had another owner", m.fenced.clone());
+        r.register(
+            "penstock_group_memberships_ended",
+            "Memberships that the group ended (another process has the member's name, or a broker was lost): alert",
+            m.memberships_ended.clone(),
+        );
         m
     }
 

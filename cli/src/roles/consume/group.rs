@@ -91,7 +91,7 @@ impl Feed {
         self.role.board.look(move || {
             let now = assignment.borrow().clone();
             let mut reasons: Vec<(String, String)> = Vec::new();
-            if let Some(why) = now.ended {
+            if let Some(why) = now.out {
                 reasons.push(("kafka".to_owned(), why));
             } else if now.epoch == 0 {
                 reasons.push(("kafka".to_owned(), "the consumer group has not answered yet".to_owned()));

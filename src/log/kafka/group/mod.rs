@@ -29,21 +29,19 @@
 //! is only ever away in a commit, which ends by itself within the session timeout when there is no
 //! coordinator. Five minutes are far beyond that.
 
+mod memberships;
 mod thread;
 
-use self::thread::{Context, Work};
+use self::memberships::{Ends, Memberships};
 use super::fetch::{ClientError, io_error};
-use crate::kafka::client;
 use crate::log::{LogError, LogId, Position};
 use crate::settings::KafkaSettings;
 use crate::telemetry::kafka_log::KafkaLogMetrics;
-use rdkafka::config::FromClientConfigAndContext as _;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
@@ -80,8 +78,9 @@ pub struct Assignment {
     pub epoch: u64,
     /// The partitions.
     pub partitions: BTreeSet<LogId>,
-    /// The membership has ended for good, and why (another process has our instance name).
-    pub ended: Option<String>,
+    /// Why the process is out of the group, until it is let in again (another process may have our
+    /// instance name).
+    pub out: Option<String>,
 }
 
 enum Request {
@@ -119,39 +118,7 @@ impl Member {
         options: &GroupOptions,
         metrics: KafkaLogMetrics,
     ) -> Result<Member, ClientError> {
-        let session = options.session_timeout.as_millis();
-        let mut config = client::config(settings)?;
-        config
-            .set("group.id", &options.group)
-            .set("group.instance.id", &options.instance)
-            // The classic protocol with all partitions revoked at every change: positions that are
-            // committed by hand need the one moment at which nobody owns anything.
-            .set("partition.assignment.strategy", "roundrobin,range")
-            .set("session.timeout.ms", session.to_string())
-            .set("heartbeat.interval.ms", (session / 4).max(1).to_string())
-            .set("max.poll.interval.ms", session.max(300_000).to_string())
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "error")
-            .set("allow.auto.create.topics", "false")
-            // New topics and partitions are found so soon.
-            .set("topic.metadata.refresh.interval.ms", "5000")
-            .set("reconnect.backoff.max.ms", "1000");
-        let (requests, receiver) = sync_channel(REQUESTS);
-        let (sender, assignment) = watch::channel(Assignment::default());
-        let context = Context { assignment: sender, metrics };
-        let mut consumer: BaseConsumer<Context> =
-            BaseConsumer::from_config_and_context(&config, context).map_err(ClientError::Create)?;
-        let wake = requests.clone();
-        // A full channel will be served anyway.
-        consumer.set_nonempty_callback(move || drop(wake.try_send(Request::Wake)));
-        let topics: Vec<&str> = options.topics.iter().map(String::as_str).collect();
-        consumer.subscribe(&topics).map_err(ClientError::Create)?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let work =
-            Work { consumer, requests: receiver, stop: Arc::clone(&stop), refused: None, options: options.clone() };
-        let thread = std::thread::Builder::new().name(format!("group-{}", options.group));
-        thread.spawn(move || work.run()).map_err(ClientError::Thread)?;
+        let Ends { requests, assignment, stop } = Memberships::start(settings, options, metrics)?;
         let commit_timeout = options.commit_timeout;
         Ok(Member { shared: Arc::new(Shared { requests, assignment, commit_timeout, stop }) })
     }

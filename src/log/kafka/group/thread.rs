@@ -1,4 +1,4 @@
-//! The thread of a member: it serves rebalances, commits and questions, one at a time.
+//! One membership: the thread serves rebalances, commits and questions, one at a time.
 
 use super::super::fetch::io_error;
 use super::super::stored;
@@ -13,7 +13,6 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -26,9 +25,19 @@ pub(super) struct Context {
 }
 
 impl Context {
-    fn publish(&self, partitions: BTreeSet<LogId>, ended: Option<String>) {
+    fn assigned(&self, partitions: BTreeSet<LogId>) {
         self.metrics.assigned.set(i64::try_from(partitions.len()).unwrap_or(i64::MAX));
-        self.assignment.send_modify(|a| *a = Assignment { epoch: a.epoch + 1, partitions, ended });
+        self.assignment.send_modify(|a| *a = Assignment { epoch: a.epoch + 1, partitions, out: None });
+    }
+
+    /// Nothing is ours any more; `out` says why, when it is not about to come back.
+    fn revoked(&self, out: Option<String>) {
+        self.metrics.assigned.set(0);
+        self.assignment.send_modify(|a| {
+            // A client that is dropped revokes once more, and knows no better why.
+            let out = out.or_else(|| a.out.take());
+            *a = Assignment { epoch: a.epoch + 1, partitions: BTreeSet::new(), out };
+        });
     }
 }
 
@@ -51,11 +60,11 @@ impl ConsumerContext for Context {
             let partitions: BTreeSet<LogId> = list.elements().iter().filter_map(log_id).collect();
             tracing::info!(partitions = partitions.len(), "partitions assigned");
             let answered = consumer.assign(&TopicPartitionList::new());
-            self.publish(partitions, None);
+            self.assigned(partitions);
             answered
         } else {
             tracing::info!(partitions = list.count(), "partitions revoked");
-            self.publish(BTreeSet::new(), None);
+            self.revoked(None);
             consumer.unassign()
         };
         if let Err(error) = answered {
@@ -68,21 +77,31 @@ fn log_id(element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>) -
     Some(LogId { name: element.topic().into(), partition: u32::try_from(element.partition()).ok()? })
 }
 
-/// The thread.
-pub(super) struct Work {
-    pub consumer: BaseConsumer<Context>,
-    pub requests: Receiver<Request>,
-    pub stop: Arc<AtomicBool>,
+/// The work of a membership.
+pub(super) struct Work<'a> {
+    consumer: BaseConsumer<Context>,
+    requests: &'a Receiver<Request>,
+    stop: &'a AtomicBool,
     /// A commit was refused in an epoch at this time; a rebalance should follow.
-    pub refused: Option<(u64, Instant)>,
-    pub options: GroupOptions,
+    refused: Option<(u64, Instant)>,
+    options: &'a GroupOptions,
 }
 
 type Stores = Vec<(u64, LogId, Position, oneshot::Sender<Result<(), LogError>>)>;
 type Asks = Vec<(u64, LogId, oneshot::Sender<Result<Option<Position>, LogError>>)>;
 
-impl Work {
-    pub fn run(mut self) {
+impl<'a> Work<'a> {
+    pub fn new(
+        consumer: BaseConsumer<Context>,
+        requests: &'a Receiver<Request>,
+        stop: &'a AtomicBool,
+        options: &'a GroupOptions,
+    ) -> Self {
+        Work { consumer, requests, stop, refused: None, options }
+    }
+
+    /// Returns when the member stops, with why when the group has thrown it out instead.
+    pub fn run(mut self) -> Result<(), String> {
         while !self.stop.load(Ordering::Acquire) {
             let first = match self.requests.recv_timeout(LOOK) {
                 Ok(request) => Some(request),
@@ -91,9 +110,8 @@ impl Work {
             };
             // Before the requests: a revocation that waits here refuses them.
             if let Err(why) = self.serve() {
-                tracing::error!(group = self.options.group, why, "the membership has ended");
-                self.consumer.context().publish(BTreeSet::new(), Some(why));
-                return;
+                self.consumer.context().revoked(Some(why.clone()));
+                return Err(why);
             }
             let (mut stores, mut asks): (Stores, Asks) = (Vec::new(), Vec::new());
             for request in first.into_iter().chain(std::iter::from_fn(|| self.requests.try_recv().ok())).take(REQUESTS)
@@ -108,7 +126,8 @@ impl Work {
             self.ask(asks);
             self.rejoin_if_forgotten();
         }
-        self.consumer.context().publish(BTreeSet::new(), None);
+        self.consumer.context().revoked(None);
+        Ok(())
     }
 
     /// Serves the client's events; `Err` when the membership is over.
@@ -120,7 +139,7 @@ impl Work {
                 Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
                     return Err(match code {
                         RDKafkaErrorCode::FencedInstanceId => format!(
-                            "another process is the member {} of {}: give each its own consume.instance_id",
+                            "another process is the member {} of {}, unless a broker was just lost: give each its own consume.instance_id",
                             self.options.instance, self.options.group
                         ),
                         other => other.to_string(),
@@ -229,7 +248,7 @@ impl Work {
         } else if since.elapsed() > self.options.session_timeout {
             tracing::warn!(group = self.options.group, "joining the group anew");
             self.refused = None;
-            self.consumer.context().publish(BTreeSet::new(), None);
+            self.consumer.context().revoked(None);
             self.consumer.unsubscribe();
             let topics: Vec<&str> = self.options.topics.iter().map(String::as_str).collect();
             if let Err(error) = self.consumer.subscribe(&topics) {

@@ -4,6 +4,7 @@ mod frames;
 mod group;
 mod log;
 mod pipeline;
+mod rivals;
 mod sleeper;
 
 use super::{Assignment, FetchOptions, Fetcher, GroupOptions, KafkaLog, KafkaLogParts, Member, Owner};
@@ -71,6 +72,11 @@ pub fn open(fetcher: &Fetcher, id: LogId, owner: Option<Owner>, registry: Option
 }
 
 pub fn join(topic: &str, group: &str, instance: &str) -> Member {
+    counted(topic, group, instance, &KafkaLogMetrics::default())
+}
+
+/// Joins with metrics to look at.
+pub fn counted(topic: &str, group: &str, instance: &str, metrics: &KafkaLogMetrics) -> Member {
     let options = GroupOptions {
         group: group.to_owned(),
         topics: vec![topic.to_owned()],
@@ -78,7 +84,7 @@ pub fn join(topic: &str, group: &str, instance: &str) -> Member {
         session_timeout: Duration::from_secs(6),
         commit_timeout: Duration::from_secs(15),
     };
-    Member::join(&settings(), &options, KafkaLogMetrics::default()).unwrap()
+    Member::join(&settings(), &options, metrics.clone()).unwrap()
 }
 
 /// Waits until the member owns so many partitions.
