@@ -5,7 +5,7 @@
 #
 # GRAFANA holds node_modules with Grafana's types and tsc (`make alerts-check` fetches them). That every
 # series named here is one that the code has is a Rust test (src/telemetry/tests.rs), that ClickHouse
-# takes the queries another one (panel/tests/real_engine/main.rs).
+# takes the queries another one (panel/tests/it/real_engine/grafana.rs).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 grafana=$1

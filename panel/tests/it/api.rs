@@ -1,16 +1,12 @@
 //! The routes over real HTTP: shapes, paging, changes, and what happens when a part is away.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-mod support;
-
+use crate::support::{Answer, World, letter};
 use penstock::settings::PanelSettings;
 use penstock_panel::api::types::{
     AuditEntry, Campaign, CatalogueImported, DeadLetter, Gap, Health, Page, Reconciliation, ReplayReport, Status,
 };
 use reqwest::Method;
 use std::time::Duration;
-use support::{Answer, World, letter};
 
 #[actix_web::test]
 async fn a_count_has_the_contract_s_shape() {

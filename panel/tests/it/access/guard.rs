@@ -1,6 +1,6 @@
 //! What stands before every route: roles, CSRF, spellings of paths, headers.
 
-use crate::gate::{Gate, code, get, with_token};
+use super::gate::{Gate, code, get, with_token};
 use crate::support::World;
 use penstock::accounts::Role;
 use penstock::ledger::{Change, Ledger};

@@ -1,11 +1,7 @@
 //! The login through an identity provider, with a provider played here: discovery, keys and tokens
 //! over HTTP on loopback, signatures by `openssl`, tokens put together by hand.
 
-#![cfg(feature = "cluster")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-mod support;
-
+use crate::support::{Reply, World};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -22,7 +18,6 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
-use support::{Reply, World};
 
 const NOW: i64 = 1_767_268_800;
 const SECRET: &str = "a secret of the client";

@@ -1,16 +1,12 @@
 //! GraphQL over real HTTP and WebSockets: the same figures as REST, bounds, and what is told live.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-mod support;
-
+use crate::support::World;
 use futures::{SinkExt, StreamExt};
 use penstock::ledger::{Change, KpiRecord, Ledger, Reason, StateChange};
 use penstock::time::{Clock, Micros, SystemClock};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
-use support::World;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;

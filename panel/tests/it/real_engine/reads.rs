@@ -1,6 +1,6 @@
 //! Counts, lists, series, searches and tails: the same rows that SQL gives.
 
-use crate::Engine;
+use super::Engine;
 use crate::support::World;
 use penstock::log::LogId;
 use penstock::telemetry::{PanelMetrics, SharedRegistry};

@@ -1,6 +1,6 @@
 //! Logging in and out: the first admin, sessions and their cookies, failed attempts.
 
-use crate::gate::{Gate, Login, PASSWORD, as_user, code, get, login, secret_of, settings};
+use super::gate::{Gate, Login, PASSWORD, as_user, code, get, login, secret_of, settings};
 use crate::support::{Reply, World};
 use penstock::settings::{LoginSettings, PanelSettings};
 use penstock_panel::Panel;

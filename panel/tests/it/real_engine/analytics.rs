@@ -1,6 +1,6 @@
 //! Users, funnels, retention and comparisons, against SQL of another shape.
 
-use crate::Engine;
+use super::Engine;
 use crate::support::World;
 
 /// People whose ways were drawn by hand: who did what, and what that makes.

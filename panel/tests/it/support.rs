@@ -1,7 +1,5 @@
 //! A panel on a port of its own over a real SQLite ledger, with ClickHouse played by a stub.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "helpers of tests, where a failure is the test's")]
-
 use futures::FutureExt;
 use penstock::ledger::{AuditFilter, Ledger};
 use penstock::log::{LogId, Offset};

@@ -1,6 +1,6 @@
 //! Users, tokens and the audit of who let whom in.
 
-use crate::gate::{Gate, Login, NOW, PASSWORD, as_user, code, get, login, secret_of, with_token};
+use super::gate::{Gate, Login, NOW, PASSWORD, as_user, code, get, login, secret_of, with_token};
 use penstock::accounts::Accounts;
 use reqwest::Method;
 use serde_json::{Value, json};

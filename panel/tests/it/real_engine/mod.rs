@@ -1,22 +1,17 @@
 //! The panel's questions to the real engine; plain SQL in the same engine is the oracle.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
 mod analytics;
 mod explores;
-#[path = "../grafana/mod.rs"]
 mod grafana;
 mod reads;
-#[path = "../support/mod.rs"]
-mod support;
 
+use crate::support::World;
 use penstock::settings::{EngineSettings, PanelSettings};
 use penstock::telemetry::EngineSupervisorMetrics;
 use penstock_consumers::statistics::schema;
 use penstock_engine::{Parent, Program, Supervisor};
 use std::path::Path;
 use std::time::Duration;
-use support::World;
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -44,7 +39,8 @@ impl Engine {
     async fn start() -> Engine {
         let dir = tempfile::tempdir().unwrap();
         let mut program =
-            Program::current(["--exact", "engine_child", "--ignored", "--nocapture", "--test-threads=2"]).unwrap();
+            Program::current(["--exact", "real_engine::engine_child", "--ignored", "--nocapture", "--test-threads=2"])
+                .unwrap();
         program.envs = vec![("PENSTOCK_TEST_DATA".into(), dir.path().into())];
         let supervisor =
             Supervisor::start(program, &settings(), EngineSupervisorMetrics::default(), CancellationToken::new());

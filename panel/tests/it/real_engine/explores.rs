@@ -1,7 +1,7 @@
 //! Tables, windows and the pivot of `reconcile`.
 
+use super::{Engine, ROWS};
 use crate::support::World;
-use crate::{Engine, ROWS};
 use penstock::log::LogId;
 use penstock::telemetry::{PanelMetrics, SharedRegistry};
 use penstock::time::SystemClock;

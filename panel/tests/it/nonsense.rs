@@ -1,12 +1,8 @@
 //! Nonsense on every route: a typed error, never a 500, never a panic, and the panel goes on.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-mod support;
-
+use crate::support::World;
 use penstock::settings::PanelSettings;
 use reqwest::Method;
-use support::World;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const READS: [&str; 14] = [
