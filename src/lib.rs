@@ -10,7 +10,8 @@
 //! - [`pipeline`]: moves one partition of a log into one sink, exactly once in effect;
 //! - `kafka`, `registry`: what only a fleet needs, behind the feature `cluster`;
 //! - [`pricing`], [`ledger`], [`money`]: what an event costs, and who has paid for it;
-//! - [`actors`], [`settings`], [`telemetry`], [`guard`]: how it is run, configured, watched and kept to itself.
+//! - [`actors`], [`settings`], [`telemetry`], [`guard`], [`niceness`]: how it is run, configured, watched, kept to
+//!   itself, and who goes first.
 
 pub mod accounts;
 pub mod actors;
@@ -22,6 +23,7 @@ pub mod kafka;
 pub mod ledger;
 pub mod log;
 pub mod money;
+pub mod niceness;
 pub mod pipeline;
 pub mod pricing;
 #[cfg(feature = "cluster")]

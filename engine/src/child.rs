@@ -5,9 +5,9 @@ use crate::http::{self, Service};
 use crate::lock;
 use crate::parent::{Parent, Report, greet};
 use penstock::guard::Guard;
+use penstock::niceness;
 use penstock::settings::EngineSettings;
 use penstock::telemetry::{EngineMetrics, SharedRegistry};
-use rustix::process::{Pid, getpriority_process, setpriority_process};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -68,7 +68,10 @@ pub async fn run(
     parent: Parent,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    step_back(settings.nice);
+    // The runtime's threads are there already, the engine's come later.
+    if let Err(error) = niceness::step_back_all(settings.nice) {
+        tracing::warn!(%error, "the engine competes with intake for processors");
+    }
     let result = tokio::select! {
         biased;
         result = start(settings, data, &parent, &shutdown) => result,
@@ -84,23 +87,6 @@ pub async fn run(
     };
     let settings = settings.clone();
     Running { engine, server, stopping, settings, parent, _lock: lock }.until(shutdown).await
-}
-
-/// Lets others go first when processors are short. Linux keeps the niceness of each thread, and a
-/// new one takes that of its maker: the runtime's threads are there already, the engine's come later.
-fn step_back(nice: u8) {
-    let stepped = std::fs::read_dir("/proc/self/task").and_then(|threads| {
-        // Who was started with less has less.
-        let nice = getpriority_process(None)?.max(i32::from(nice));
-        for thread in threads {
-            let id = thread?.file_name().to_str().and_then(|id| id.parse().ok()).and_then(Pid::from_raw);
-            setpriority_process(id, nice)?;
-        }
-        Ok(())
-    });
-    if let Err(error) = stepped {
-        tracing::warn!(%error, "the engine competes with intake for processors");
-    }
 }
 
 type Started = (Engine, actix_web::dev::Server, Arc<AtomicBool>, lock::DirLock);

@@ -11,6 +11,7 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpServer, ResponseError, web};
 use penstock::accounts::Accounts;
 use penstock::ledger::Ledger;
+use penstock::niceness;
 use penstock::telemetry::panel::RequestLabel;
 use std::io;
 use std::net::SocketAddr;
@@ -47,7 +48,12 @@ impl Panel {
         actix_web::rt::spawn(sampling);
         let clockwork = settings.reconcile_every.map(|every| by_the_clock(app.clone(), every, shutdown.clone()));
         let per_worker = settings.max_connections.div_ceil(settings.workers).max(1);
+        let nice = settings.nice;
         let server = HttpServer::new(move || {
+            // Each worker makes its own service, on its own thread.
+            if let Err(error) = niceness::step_back(nice) {
+                tracing::warn!(%error, "the panel competes with intake for processors");
+            }
             actix_web::App::new()
                 .app_data(app.clone())
                 .app_data(web::Data::from(app.access.clone()))
