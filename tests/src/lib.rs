@@ -10,6 +10,7 @@ pub mod budget;
 pub mod client;
 #[cfg(feature = "cluster")]
 pub mod fleet;
+pub mod letters;
 pub mod live;
 pub mod oracle;
 

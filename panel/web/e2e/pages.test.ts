@@ -7,7 +7,7 @@ import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 import { openBrowser, type Browser } from './browser.ts';
 import { complaints } from './panel.ts';
-import { ENDLESS, events, startSystem, until, type System } from './system.ts';
+import { deadLetters, ENDLESS, events, startSystem, until, type System } from './system.ts';
 
 let system: System;
 const known = randomUUID();
@@ -49,6 +49,10 @@ const PAGES: readonly { path: string; ready: (page: Page) => Promise<void> }[] =
   },
   { path: `/events/${known}`, ready: (p) => p.getByRole('heading', { name: 'Where it lies' }).waitFor() },
   { path: '/quality', ready: (p) => p.getByRole('heading', { name: 'Late events' }).waitFor() },
+  {
+    path: '/quality?dead_sink=statistics&dead_code=unknown_schema',
+    ready: (p) => p.getByRole('region', { name: 'Dead letters, table' }).waitFor(),
+  },
   { path: '/audit', ready: (p) => p.getByRole('region', { name: 'Audit' }).waitFor() },
   { path: '/users', ready: (p) => p.getByText('The panel is open without login').waitFor() },
   { path: '/nowhere', ready: (p) => p.getByText('There is no such page').waitFor() },
@@ -73,7 +77,7 @@ async function serious(page: Page): Promise<string[]> {
 }
 
 before(async () => {
-  system = await startSystem('open');
+  system = await startSystem('open', (data) => deadLetters(data, randomUUID()));
   await system.post([
     ...events(ENDLESS.tag, 600),
     { type: 'click', id: known, payload: { tag: ENDLESS.tag } },

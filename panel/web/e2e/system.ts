@@ -7,7 +7,7 @@ import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -82,11 +82,23 @@ function config(access: 'open' | 'login', engine: number): string {
   ].join('\n');
 }
 
-export async function startSystem(access: 'open' | 'login'): Promise<System> {
+/**
+ * Two records that nobody can read, in a data folder that has never run. Every sink puts both aside; the letters of
+ * the first hold what it was meant to be, as after an update: a click of this id on a campaign.
+ */
+export async function deadLetters(data: string, id: string): Promise<void> {
+  await run(join(dirname(BINARY), 'examples/dead_letters'), [data, id, String(ENDLESS.id)]);
+}
+
+export async function startSystem(
+  access: 'open' | 'login',
+  prepare: (data: string) => Promise<void> = async () => {},
+): Promise<System> {
   const folder = mkdtempSync(join(tmpdir(), 'penstock-web-'));
   const data = join(folder, 'data');
   mkdirSync(data);
   writeFileSync(join(folder, 'up.toml'), config(access, await freePort()));
+  await prepare(data);
   const up = spawn(BINARY, ['up', '--data', data, '--config', join(folder, 'up.toml')]);
   let out = '';
   let log = '';

@@ -1,0 +1,84 @@
+/** Dead letters in a real browser: seen by reason, looked at, replayed once; what cannot be replayed says why. */
+
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, before, test } from 'node:test';
+import type { Page } from 'playwright-core';
+import { openBrowser, type Browser } from './browser.ts';
+import { complaints } from './panel.ts';
+import { deadLetters, startSystem, until, type System } from './system.ts';
+
+const ID = randomUUID();
+const counted = `SELECT count(), sum(cost_nanos) FROM penstock.events WHERE id = '${ID}' FORMAT TSV`;
+
+let system: System;
+let browser: Browser;
+let page: Page;
+let complained: string[];
+
+before(async () => {
+  system = await startSystem('open', (data) => deadLetters(data, ID));
+  browser = await openBrowser();
+  page = await browser.context.newPage();
+  page.setDefaultTimeout(20_000);
+  complained = complaints(page);
+});
+
+after(async () => {
+  await browser?.close();
+  await system?.stop();
+});
+
+const row = (name: string) =>
+  page
+    .getByRole('region', { name: 'Dead letters by reason, table' })
+    .getByRole('row')
+    .filter({ hasText: name });
+
+test('letters are listed by reason, and a record can be looked at', async () => {
+  await page.goto(`${system.panel}/quality`);
+  await until('both records of the three sinks', async () => {
+    const counts = await Promise.all(
+      ['Statistics', 'Balances', 'Archive'].map((sink) =>
+        row(sink).getByRole('cell', { name: '2', exact: true }).count(),
+      ),
+    );
+    return counts.every((c) => c === 1);
+  });
+  await row('Statistics').getByRole('button', { name: 'Show' }).click();
+  await page.getByRole('button', { name: 'Show the record at offset 0' }).click();
+  const record = page.getByRole('dialog', { name: 'The record' });
+  await record.getByText(ID).waitFor();
+  await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: 'Show the record at offset 1' }).click();
+  await record.getByText('c3 01').waitFor();
+  await page.keyboard.press('Escape');
+});
+
+test('a picked letter is replayed, and its event counts once', async () => {
+  assert.equal((await system.sql(counted)).trim().split('\t')[0], '0');
+  await page.getByRole('checkbox', { name: 'Pick the record at offset 0' }).check();
+  await page.getByRole('button', { name: 'Replay picked' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Replay dead letters?' });
+  await dialog.getByRole('button', { name: 'Replay' }).click();
+  await page.getByText('1 record replayed.').waitFor();
+  await dialog.waitFor({ state: 'hidden' });
+  await page.getByText('Replayed by local').waitFor();
+  await until('the event in ClickHouse', async () => (await system.sql(counted)).trim() === '1\t20000000');
+  assert.equal(await page.getByRole('checkbox', { name: 'Pick the record at offset 0' }).count(), 0);
+});
+
+test('a whole reason is replayed: what stays behind is named with why, and nothing counts twice', async () => {
+  await row('Balances').getByRole('button', { name: 'Replay' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Replay dead letters?' });
+  await dialog.getByRole('button', { name: 'Replay' }).click();
+  await dialog.getByText('stayed as they are').or(dialog.getByText('stayed as it is')).waitFor();
+  assert.match(await dialog.getByRole('list').innerText(), /balances:.*:0:1 /);
+  await dialog.getByRole('button', { name: 'Close' }).click();
+  const report = JSON.parse(await system.penstock('reconcile', '--json')) as { equal?: boolean };
+  assert.notEqual(report, null); // its exit code is what counts: another than 0 throws
+  assert.equal((await system.sql(counted)).trim(), '1\t20000000');
+  await page.goto(`${system.panel}/audit`);
+  await page.getByRole('region', { name: 'Audit' }).getByText('replay', { exact: false }).first().waitFor();
+  assert.deepEqual(complained, []);
+});
