@@ -1,7 +1,7 @@
 //! Booking ranges: once, exactly, and never lost between the three columns.
 
 use crate::support::{Bench, NOON, batch, catalogue, click, clicks, log, who};
-use penstock::ledger::{Batch, Grouper, Horizons, Ledger, LedgerError, Outcome, Reason, Sums};
+use penstock::ledger::{Batch, Grouper, Horizons, Ledger, LedgerError, Outcome, Reason, Sums, Unique};
 use penstock::log::Range;
 use penstock::money::Nanos;
 use std::time::Duration;
@@ -260,4 +260,27 @@ pub async fn an_id_past_the_horizon_is_forgotten<L: Ledger>(bench: Bench<L>) {
     bench.clock.advance(Duration::from_secs(86_400));
     assert_eq!(bench.ledger.housekeep(&HORIZONS).await.unwrap().ids_purged, 1);
     assert_eq!(bench.apply(2, &clicks(&[(11, 1, 10)], NOON)).await.sums.charged.events, 1);
+}
+
+pub async fn ids_are_forgotten_slice_by_slice_and_none_that_is_young<L: Ledger>(bench: Bench<L>) {
+    const DAY: Duration = Duration::from_secs(86_400);
+    bench.import(&catalogue()).await;
+    let many = |ids: std::ops::Range<u128>, received| {
+        let mut grouper = Grouper::new();
+        for n in ids {
+            // All over the key, as random ids are.
+            let id = n.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_0C83_5A81_2E15).to_be_bytes();
+            grouper.add_unique(Unique { id, ..click(11, 1, 10, received) });
+        }
+        grouper.finish(0)
+    };
+    let later = NOON.plus(30 * DAY);
+    bench.apply(0, &many(0..21_000, NOON)).await;
+    bench.apply(21_000, &many(30_000..35_000, later)).await;
+    assert_eq!(bench.one("SELECT count(*) FROM charges").await, 26_000);
+    bench.clock.advance(36 * DAY);
+    assert_eq!(bench.ledger.housekeep(&HORIZONS).await.unwrap().ids_purged, 21_000);
+    assert_eq!(bench.one("SELECT count(*) FROM charges").await, 5_000);
+    assert_eq!(bench.ledger.housekeep(&HORIZONS).await.unwrap().ids_purged, 0);
+    assert_eq!(bench.apply(26_000, &many(30_000..35_000, later)).await.sums.duplicate.events, 5_000);
 }

@@ -19,7 +19,7 @@ pub fn server() -> String {
 }
 
 /// Files in schemas/mariadb.
-const MIGRATIONS: i64 = 2;
+const MIGRATIONS: i64 = 3;
 
 /// A database that goes when it is dropped.
 pub struct Database {

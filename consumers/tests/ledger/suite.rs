@@ -26,6 +26,7 @@ macro_rules! suite {
             conformance::two_partitions_do_not_meet,
             conformance::folded_ranges_keep_their_sums,
             conformance::an_id_past_the_horizon_is_forgotten,
+            conformance::ids_are_forgotten_slice_by_slice_and_none_that_is_young,
             budgets::a_total_budget_stops_when_spent_reaches_it,
             budgets::a_budget_of_nothing_is_reached_at_once,
             budgets::events_of_a_stopped_campaign_are_charged_as_overspend,

@@ -73,3 +73,6 @@ pub(super) const COUNT_CHANGE: &str = "INSERT INTO campaign_kpis (campaign_id, s
 /// Bound: first offsets, partition's number, type.
 pub(super) const DELETE_RANGES: &str = "DELETE r FROM JSON_TABLE(?, '$[*]' COLUMNS (start BIGINT PATH '$')) j
     STRAIGHT_JOIN ranges r FORCE INDEX (PRIMARY) ON r.position_id = ? AND r.from_offset = j.start AND r.type = ?";
+
+/// Horizon and how far; no other housekeeper sweeps until the transaction ends.
+pub(super) const LOCK_SWEEP: &str = "SELECT horizon, reached FROM sweeps WHERE name = 'charges' FOR UPDATE";

@@ -3,6 +3,7 @@
 //! Every consumer process runs this; two at once do each other's work, never twice.
 
 use super::fold::{STEP, fold};
+use super::forget::{SLICES, slice};
 use super::settle::settle;
 use super::{MariaDbLedger, days, failed, lock_counter};
 use crate::balances::ledger::posted::DAY_MICROS;
@@ -45,8 +46,7 @@ pub(super) async fn housekeep(ledger: &MariaDbLedger, horizons: &Horizons) -> Re
     let now = ledger.now();
     let mut kept = Housekept::default();
     let first_day = now.0.div_euclid(DAY_MICROS) - i64::from(horizons.unique_days);
-    kept.ids_purged =
-        purge(ledger, "DELETE FROM charges WHERE received_day < ? ORDER BY received_day LIMIT ?", first_day).await?;
+    kept.ids_purged = forget(ledger, first_day).await?;
     // The newest version of a campaign stays: a reader with an empty memory needs it.
     kept.outbox_purged = purge(
         ledger,
@@ -64,6 +64,24 @@ pub(super) async fn housekeep(ledger: &MariaDbLedger, horizons: &Horizons) -> Re
             return Ok(kept);
         }
     }
+}
+
+async fn forget(ledger: &MariaDbLedger, first_day: i64) -> Result<u64, LedgerError> {
+    let step = || async {
+        let mut tx = ledger.begin().await?;
+        let done = slice(&mut tx, first_day).await?;
+        tx.commit().await?;
+        Ok(done)
+    };
+    let mut forgotten = 0;
+    for _ in 0..SLICES {
+        let (ids, more) = ledger.retried(step).await?;
+        forgotten += ids;
+        if !more {
+            break;
+        }
+    }
+    Ok(forgotten)
 }
 
 async fn purge(ledger: &MariaDbLedger, statement: &'static str, before: i64) -> Result<u64, LedgerError> {

@@ -66,3 +66,6 @@ pub(super) const COUNT_CHANGE: &str = "INSERT INTO campaign_kpis (campaign_id, s
 /// Bound: first offsets, partition's number, type.
 pub(super) const DELETE_RANGES: &str =
     "DELETE FROM ranges WHERE from_offset IN (SELECT value FROM json_each(?1)) AND position_id = ?2 AND type = ?3";
+
+/// Horizon and how far; no other housekeeper sweeps until the transaction ends.
+pub(super) const LOCK_SWEEP: &str = "SELECT horizon, reached FROM sweeps WHERE name = 'charges'";

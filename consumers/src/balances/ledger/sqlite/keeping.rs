@@ -1,6 +1,7 @@
 //! What time does to a ledger: days begin, ids pass their horizon, ranges are folded.
 
 use super::fold::{STEP, fold};
+use super::forget::{SLICES, slice};
 use super::settle::settle;
 use super::{SqliteLedger, begin, days, failed};
 use crate::balances::ledger::posted::DAY_MICROS;
@@ -34,13 +35,7 @@ pub(super) async fn housekeep(ledger: &SqliteLedger, horizons: &Horizons) -> Res
     let now = ledger.now();
     let mut kept = Housekept::default();
     let first_day = now.0.div_euclid(DAY_MICROS) - i64::from(horizons.unique_days);
-    kept.ids_purged = purge(
-        ledger,
-        "DELETE FROM charges WHERE (id, type) IN
-         (SELECT id, type FROM charges WHERE received_day < ?1 LIMIT ?2)",
-        first_day,
-    )
-    .await?;
+    kept.ids_purged = forget(ledger, first_day).await?;
     // The newest version of a campaign stays: a reader with an empty memory needs it.
     kept.outbox_purged = purge(
         ledger,
@@ -57,6 +52,21 @@ pub(super) async fn housekeep(ledger: &SqliteLedger, horizons: &Horizons) -> Res
             return Ok(kept);
         }
     }
+}
+
+async fn forget(ledger: &SqliteLedger, first_day: i64) -> Result<u64, LedgerError> {
+    let mut forgotten = 0;
+    for _ in 0..SLICES {
+        let mut writer = ledger.writer().await;
+        let mut tx = begin(&mut writer).await?;
+        let (ids, more) = slice(&mut tx, first_day).await?;
+        tx.commit().await.map_err(failed)?;
+        forgotten += ids;
+        if !more {
+            break;
+        }
+    }
+    Ok(forgotten)
 }
 
 async fn purge(ledger: &SqliteLedger, statement: &'static str, before: i64) -> Result<u64, LedgerError> {

@@ -27,6 +27,8 @@ mod changes;
 mod days;
 #[path = "../alike/fold.rs"]
 mod fold;
+#[path = "../alike/forget.rs"]
+mod forget;
 #[path = "../alike/imported.rs"]
 mod imported;
 #[path = "../alike/people.rs"]
