@@ -22,7 +22,9 @@ pub struct EngineSettings {
     /// Queries served at once; more are answered 503 with code 202 (TOO_MANY_SIMULTANEOUS_QUERIES). 1 to 1024. Default 64.
     pub max_queries: usize,
     /// How far the engine steps back when processors are short (the niceness of its threads): intake and balances
-    /// come first, and statistics may lag. 0 to 19. Default 10.
+    /// come first, and statistics may lag. 0 to 19, or 20: it runs only when nobody else wants the processor, so
+    /// questions do not show in intake's answers, and statistics stand still while there is nothing left over.
+    /// Default 10.
     pub nice: u8,
     /// Longest SQL text of one request. 1 KiB to 64 MiB. Default 1 << 20.
     pub max_query_bytes: usize,
@@ -87,8 +89,8 @@ impl EngineSettings {
         if !(1..=1024).contains(&self.max_queries) {
             return Err(SettingsError::value("engine.max_queries", self.max_queries, "must lie between 1 and 1024"));
         }
-        if self.nice > 19 {
-            return Err(SettingsError::value("engine.nice", self.nice, "must lie between 0 and 19"));
+        if self.nice > 20 {
+            return Err(SettingsError::value("engine.nice", self.nice, "must lie between 0 and 20"));
         }
         if !(1 << 10..=64 << 20).contains(&self.max_query_bytes) {
             return Err(SettingsError::value(

@@ -25,7 +25,7 @@ pub struct PanelSettings {
     /// Worker threads, 1 to 64. Default 2.
     pub workers: usize,
     /// How far the workers step back when processors are short (their niceness): intake and balances on the same
-    /// machine come first. 0 to 19. Default 10.
+    /// machine come first. 0 to 19, or 20: only when nobody else wants the processor. Default 10.
     pub nice: u8,
     /// Connections served at once, over all workers, 16 to 100 000. Default 1_000.
     pub max_connections: usize,
@@ -116,7 +116,7 @@ impl PanelSettings {
             return Err(SettingsError::value("panel.roles", url, "each must be http://host:port without a path"));
         }
         number("panel.workers", self.workers as u64, 1, 64)?;
-        number("panel.nice", u64::from(self.nice), 0, 19)?;
+        number("panel.nice", u64::from(self.nice), 0, 20)?;
         number("panel.max_connections", self.max_connections as u64, 16, 100_000)?;
         number("panel.query_memory_bytes", self.query_memory_bytes, 16 << 20, 1 << 50)?;
         number("panel.max_range_days", u64::from(self.max_range_days), 1, 36_600)?;
