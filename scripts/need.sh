@@ -32,12 +32,19 @@ there() {
   esac
 }
 
-missing=()
-for tool in "${tools[@]}"; do
-  there "$tool" || missing+=("$tool")
-done
+look() {
+  missing=()
+  for tool in "${tools[@]}"; do
+    there "$tool" || missing+=("$tool")
+  done
+}
 
+look
 if [ ${#missing[@]} -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+  # make may run several of these at once: one installs, the others then find it done.
+  exec 9>"${TMPDIR:-/tmp}/penstock-need.lock"
+  flock 9
+  look
   debs=()
   for tool in "${missing[@]}"; do
     case "$tool" in
