@@ -9,6 +9,7 @@ use super::raw::Queue;
 use crate::kafka::client;
 use crate::log::{LogError, LogId, Offset};
 use crate::settings::{KafkaSettings, SettingsError};
+use backon::{ExponentialBuilder, Retryable as _};
 use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -156,16 +157,21 @@ impl Fetcher {
         self.0.context().down.store(false, Ordering::Release);
     }
 
-    /// First offset and first offset behind the last, asked of the partition's leader.
+    /// First offset and first offset behind the last, asked of the partition's leader. While that
+    /// changes, which a lost broker makes it do, it is asked again for some seconds.
     ///
     /// Errors: [`LogError::Io`]; may pass.
     pub async fn watermarks(&self, log: &LogId) -> Result<(Offset, Offset), LogError> {
-        let (consumer, id) = (Arc::clone(&self.0), log.clone());
-        let asked = tokio::task::spawn_blocking(move || {
-            consumer.fetch_watermarks(&id.name, i32::try_from(id.partition).unwrap_or(i32::MAX), ASK)
-        });
-        let failed = |error: io::Error| io_error(log, "ask Kafka for the log's ends", error);
-        let (low, high) = asked.await.map_err(|e| failed(e.into()))?.map_err(|e| failed(io::Error::other(e)))?;
+        let ask = || async {
+            let (consumer, id) = (Arc::clone(&self.0), log.clone());
+            let asked = tokio::task::spawn_blocking(move || {
+                consumer.fetch_watermarks(&id.name, i32::try_from(id.partition).unwrap_or(i32::MAX), ASK)
+            });
+            asked.await?.map_err(io::Error::other)
+        };
+        let again = ExponentialBuilder::new().with_min_delay(Duration::from_millis(200)).with_max_times(5);
+        let asked = ask.retry(again).when(leader_moves).await;
+        let (low, high) = asked.map_err(|e| io_error(log, "ask Kafka for the log's ends", e))?;
         self.is_up();
         Ok((u64::try_from(low).unwrap_or(0), u64::try_from(high).unwrap_or(0)))
     }
@@ -199,4 +205,11 @@ fn serve(consumer: &Weak<BaseConsumer<FetchContext>>) {
             None => {}
         }
     }
+}
+
+/// Whether the partition has another leader than was asked, or none yet.
+fn leader_moves(error: &io::Error) -> bool {
+    use RDKafkaErrorCode as E;
+    let code = error.get_ref().and_then(|e| e.downcast_ref::<KafkaError>()).and_then(KafkaError::rdkafka_error_code);
+    matches!(code, Some(E::NotLeaderForPartition | E::LeaderNotAvailable))
 }
