@@ -28,8 +28,18 @@ export function DeadCard({ dead }: { dead: readonly Reason[] }) {
   const sink = params.get('dead_sink');
   const code = params.get('dead_code');
   const columns: readonly TableColumn<Reason>[] = [
-    { key: 'code', head: 'Why', rowHead: true, cell: (r) => deadWords(r.code) },
-    { key: 'sink', head: 'Refused by', cell: (r) => sinkWords(r.sink) },
+    {
+      key: 'code',
+      head: 'Why',
+      rowHead: true,
+      cell: (r) => (
+        <>
+          {deadWords(r.code)}
+          <span className={css.under}>{sinkWords(r.sink)}</span>
+        </>
+      ),
+    },
+    { key: 'sink', head: 'Refused by', wideOnly: true, cell: (r) => sinkWords(r.sink) },
     { key: 'count', head: 'Records', numeric: true, cell: (r) => formatCount(r.count) },
     {
       key: 'actions',
@@ -111,7 +121,9 @@ function ReplayDialog({ asked, onClose }: ReplayDialogProps) {
           </p>
         ) : (
           <>
-            <p>{plural(refused.length, 'record')} stayed as they are:</p>
+            <p>
+              {plural(refused.length, 'record')} stayed as {refused.length === 1 ? 'it is' : 'they are'}:
+            </p>
             <ul className={css.refused}>
               {refused.slice(0, 20).map((r) => (
                 <li key={r.id}>

@@ -84,7 +84,7 @@ export function DeadList({ sink, code, onReplay }: DeadListProps) {
       cell: (r) => `${r.partition}, ${formatCount(r.offset)}`,
     },
     { key: 'bytes', head: 'Size', numeric: true, wideOnly: true, cell: (r) => formatBytes(r.bytes) },
-    { key: 'time', head: 'Put away', cell: (r) => <Time at={r.time} style="minute" /> },
+    { key: 'time', head: 'Put away', wideOnly: true, cell: (r) => <Time at={r.time} style="minute" /> },
     {
       key: 'show',
       head: <span className="sr-only">Record</span>,
