@@ -81,6 +81,7 @@ export function DeadList({ sink, code, onReplay }: DeadListProps) {
       key: 'place',
       head: 'Partition, offset',
       numeric: true,
+      wideOnly: true,
       cell: (r) => `${r.partition}, ${formatCount(r.offset)}`,
     },
     { key: 'bytes', head: 'Size', numeric: true, wideOnly: true, cell: (r) => formatBytes(r.bytes) },
