@@ -13,6 +13,9 @@ use penstock::ledger::LedgerError;
 /// Slices of one call of housekeeping, which has other things to do: a million ids.
 pub(super) const SLICES: usize = 100;
 
+/// No id comes after it.
+const LAST: [u8; 16] = [0xff; 16];
+
 /// Forgets what a slice has from before `first_day` (days since the epoch). Returns how many ids, and
 /// whether there is more to read.
 pub(super) async fn slice(tx: &mut Connection, first_day: i64) -> Result<(u64, bool), LedgerError> {
@@ -26,16 +29,14 @@ pub(super) async fn slice(tx: &mut Connection, first_day: i64) -> Result<(u64, b
         .fetch_optional(&mut *tx)
         .await
         .map_err(failed)?;
-    let done = match &end {
-        Some(end) => sqlx::query("DELETE FROM charges WHERE id > ? AND id <= ? AND received_day < ?")
-            .bind(reached.as_slice())
-            .bind(end.as_slice())
-            .bind(first_day),
-        None => sqlx::query("DELETE FROM charges WHERE id > ? AND received_day < ?")
-            .bind(reached.as_slice())
-            .bind(first_day),
-    };
-    let forgotten = done.execute(&mut *tx).await.map_err(failed)?.rows_affected();
+    let forgotten = sqlx::query("DELETE FROM charges WHERE id > ? AND id <= ? AND received_day < ?")
+        .bind(reached.as_slice())
+        .bind(end.as_deref().unwrap_or(&LAST))
+        .bind(first_day)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?
+        .rows_affected();
     let (horizon, more) = if end.is_some() { (horizon, true) } else { (first_day, false) };
     sqlx::query("UPDATE sweeps SET horizon = ?, reached = ? WHERE name = 'charges'")
         .bind(horizon)
