@@ -21,5 +21,5 @@ pub mod json;
 pub mod registry;
 pub(crate) mod row;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod wire;

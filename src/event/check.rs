@@ -23,6 +23,7 @@ pub(crate) enum Scalar<'a> {
 }
 
 /// Checks a payload field. Null and empty text are the same as absent.
+#[inline]
 pub(crate) fn field<'a>(field: &Field, scalar: Scalar<'a>) -> Result<Value<'a>, Rejection> {
     let fail = |code, rule: &str| Err(Rejection::of(code, in_payload(field.name), rule));
     match field.kind {
@@ -53,6 +54,7 @@ pub(crate) fn field<'a>(field: &Field, scalar: Scalar<'a>) -> Result<Value<'a>, 
 }
 
 /// Text of at most `max` bytes; null and empty text are `None`.
+#[inline]
 pub(crate) fn text(scalar: Scalar<'_>, max: usize) -> Result<Option<Cow<'_, str>>, (Code, Cow<'static, str>)> {
     match scalar {
         Scalar::Null => Ok(None),

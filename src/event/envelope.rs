@@ -38,6 +38,7 @@ pub(crate) struct Head<'a> {
 
 impl<'a> Envelope<'a> {
     /// The key as one of ours. Errors: `unknown_field`, `duplicate_key`.
+    #[inline]
     pub(super) fn key(&mut self, key: &str) -> Result<&'static str, Rejection> {
         let Some(index) = KEYS.iter().position(|k| *k == key) else { return Err(parse::unknown_key(key)) };
         if self.seen & (1 << index) != 0 {
@@ -48,6 +49,7 @@ impl<'a> Envelope<'a> {
     }
 
     /// Takes the value of any key but `payload`; null is the same as absent.
+    #[inline]
     pub(super) fn set(&mut self, key: &'static str, scalar: Scalar<'a>) -> Result<(), Rejection> {
         if key == "time" {
             self.time = time(scalar)?;

@@ -97,6 +97,7 @@ impl TypeInfo {
 
     /// Index of the field named `key`. Looks from `hint` on and around: producers write keys in
     /// a fixed order, so the field behind the last one found is nearly always the next.
+    #[inline]
     pub(crate) fn find(&self, key: &str, hint: usize) -> Option<usize> {
         let n = self.fields.len();
         let hint = hint.min(n);

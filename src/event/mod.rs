@@ -26,6 +26,7 @@ pub mod kind;
 pub(crate) mod page_view;
 mod parse;
 mod payload;
+mod plain;
 mod rejection;
 mod rfc3339;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use ids::IdSource;
 pub use kind::{Field, FieldKind, TypeInfo};
 pub use payload::{EXTRA_BYTES_MAX, EXTRA_MAX};
 pub(crate) use payload::{Payload, Value};
+pub use plain::plain_run;
 pub use rejection::{Code, Rejection};
 
 use crate::codec::encode;
@@ -102,7 +104,10 @@ pub fn admit(
 ) -> Result<&'static TypeInfo, Rejection> {
     let text = bounded_text(raw, d)?;
     let mut envelope = Envelope::default();
-    parse::event(text, &mut envelope)?;
+    if plain::event(text, &mut envelope).is_none() {
+        envelope = Envelope::default();
+        parse::event(text, &mut envelope)?;
+    }
     let kind = envelope.complete()?;
     envelope.payload.complete()?;
     encode::frame(kind.writer(), &envelope.head(d, ids)?, &envelope.payload, out);
@@ -123,7 +128,10 @@ pub fn admit_payload(
 ) -> Result<(), Rejection> {
     let text = bounded_text(raw, d)?;
     let mut payload = Payload::default();
-    parse::payload(kind, text, text, &mut payload)?;
+    if plain::payload(kind, text, &mut payload).is_none() {
+        payload = Payload::default();
+        parse::payload(kind, text, text, &mut payload)?;
+    }
     payload.complete()?;
     payload.fill(peer.ip, peer.user_agent);
     let head = Head { id: ids.make(d.received), time: d.received, received: d.received, server: d.server };

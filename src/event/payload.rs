@@ -42,6 +42,7 @@ pub(crate) struct Payload<'a> {
 
 impl<'a> Payload<'a> {
     /// The value of the field at `index` of the type's fields.
+    #[inline]
     pub(crate) fn value(&self, index: usize) -> &Value<'a> {
         &self.values[index]
     }
@@ -52,6 +53,7 @@ impl<'a> Payload<'a> {
     }
 
     /// Takes a known field. Errors: the rule that the value breaks, or `duplicate_key`.
+    #[inline]
     pub(crate) fn set(&mut self, kind: &TypeInfo, index: usize, scalar: Scalar<'a>) -> Result<(), Rejection> {
         let field = &kind.fields[index];
         if self.seen & (1 << index) != 0 {

@@ -9,6 +9,8 @@
 //! A stray quote can turn strings inside out for the rest of an array. Two signs give that away,
 //! and refuse the whole: a line break inside a string, and a backslash outside of one.
 
+use penstock::event::plain_run;
+
 /// How the body holds its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -205,18 +207,17 @@ impl<'a> Events<'a> {
         let from = self.at;
         self.at += 1;
         loop {
-            let rest = self.body.get(self.at..).unwrap_or_default();
-            let Some(inert) = rest.iter().position(|&b| INSIDE[usize::from(b)] != 0) else {
-                return Err(Malformed { at: from, what: "a string that does not end" });
-            };
-            self.at += inert;
-            match self.body[self.at] {
-                b'"' => {
+            self.at += plain_run(self.body.get(self.at..).unwrap_or_default());
+            match self.body.get(self.at) {
+                Some(b'"') => {
                     self.at += 1;
                     return Ok(());
                 }
-                b'\\' => self.at += 2,
-                _ => return Err(Malformed { at: self.at, what: "a line break inside a string" }),
+                Some(b'\\') => self.at += 2,
+                Some(b'\n' | b'\r') => return Err(Malformed { at: self.at, what: "a line break inside a string" }),
+                // Another control character, which is the event's own matter.
+                Some(_) => self.at += 1,
+                None => return Err(Malformed { at: from, what: "a string that does not end" }),
             }
         }
     }
@@ -246,8 +247,6 @@ impl<'a> Events<'a> {
 
 /// Bytes that mean something outside of strings.
 const OUTSIDE: [u8; 256] = table(b"\"{}[]\\");
-/// Bytes that mean something inside of strings.
-const INSIDE: [u8; 256] = table(b"\"\\\n\r");
 
 const fn table(marks: &[u8]) -> [u8; 256] {
     let mut table = [0; 256];

@@ -2,6 +2,6 @@
 
 mod columns;
 mod encoding;
-mod events;
+pub(crate) mod events;
 mod garbage;
 mod schemas;

@@ -1,0 +1,232 @@
+//! The usual event, parsed in one pass: known structure, no escapes, no fractions, nothing nested.
+//!
+//! Programs write events, and nearly all of them look like this. What does not is given up without a
+//! word, and [`parse`](super::parse) reads the event from its beginning: serde_json decides what is
+//! JSON and what a rejection says. So this parser has one promise to keep, and a test holds it to it:
+//! what it takes, that one takes too, with the same values. The rules of fields are the same code.
+
+use super::check::Scalar;
+use super::envelope::Envelope;
+use super::kind::TypeInfo;
+use super::payload::Payload;
+use std::borrow::Cow;
+
+/// Takes a whole event. `None`: it is not a plain one, and `envelope` holds parts of it.
+pub(super) fn event<'a>(text: &'a str, envelope: &mut Envelope<'a>) -> Option<()> {
+    let mut reader = Reader { text, at: 0 };
+    // A payload that came before the type.
+    let mut late = None;
+    reader.object(|reader, key| {
+        let key = envelope.key(key).ok()?;
+        if key != "payload" {
+            let scalar = reader.scalar()?;
+            return envelope.set(key, scalar).ok();
+        }
+        envelope.has_payload = true;
+        match envelope.kind {
+            Some(kind) => reader.payload(kind, &mut envelope.payload),
+            None => {
+                late = Some(Reader { text, at: reader.at });
+                reader.skip_object()
+            }
+        }
+    })?;
+    reader.end()?;
+    match late {
+        Some(mut reader) => reader.payload(envelope.kind?, &mut envelope.payload),
+        None => Some(()),
+    }
+}
+
+/// Takes a payload that came alone. `None`: as for [`event`].
+pub(super) fn payload<'a>(kind: &TypeInfo, text: &'a str, payload: &mut Payload<'a>) -> Option<()> {
+    let mut reader = Reader { text, at: 0 };
+    reader.payload(kind, payload)?;
+    reader.end()
+}
+
+/// Reads from a place in the event on. Each method gives up with `None`.
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    /// The next byte that is no white space, which is passed.
+    #[inline]
+    fn peek(&mut self) -> Option<u8> {
+        loop {
+            match *self.text.as_bytes().get(self.at)? {
+                b' ' | b'\t' | b'\n' | b'\r' => self.at += 1,
+                byte => return Some(byte),
+            }
+        }
+    }
+
+    #[inline]
+    fn pass(&mut self, wanted: u8) -> Option<()> {
+        (self.peek()? == wanted).then(|| self.at += 1)
+    }
+
+    /// Nothing but white space is left.
+    fn end(&mut self) -> Option<()> {
+        self.peek().is_none().then_some(())
+    }
+
+    /// An object; `member` reads the value behind each key.
+    #[inline]
+    fn object(&mut self, mut member: impl FnMut(&mut Self, &'a str) -> Option<()>) -> Option<()> {
+        self.pass(b'{')?;
+        if self.peek()? == b'}' {
+            self.at += 1;
+            return Some(());
+        }
+        loop {
+            let key = self.string()?;
+            self.pass(b':')?;
+            member(self, key)?;
+            match self.peek()? {
+                b',' => self.at += 1,
+                b'}' => {
+                    self.at += 1;
+                    return Some(());
+                }
+                _ => return None,
+            }
+        }
+    }
+
+    fn payload(&mut self, kind: &TypeInfo, payload: &mut Payload<'a>) -> Option<()> {
+        let mut hint = 0;
+        self.object(|reader, key| match kind.find(key, hint) {
+            Some(index) => {
+                hint = index + 1;
+                let scalar = reader.scalar()?;
+                payload.set(kind, index, scalar).ok()
+            }
+            None => {
+                let value = reader.scalar_text()?;
+                payload.add_unknown(Cow::Borrowed(key), value.map(Cow::Borrowed)).ok()
+            }
+        })
+    }
+
+    /// Passes an object in which nothing is nested, to be read later.
+    fn skip_object(&mut self) -> Option<()> {
+        self.pass(b'{')?;
+        loop {
+            match self.peek()? {
+                b'"' => drop(self.string()?),
+                b'{' | b'[' => return None,
+                b'}' => {
+                    self.at += 1;
+                    return Some(());
+                }
+                _ => self.at += 1,
+            }
+        }
+    }
+
+    /// A string without escapes.
+    #[inline]
+    fn string(&mut self) -> Option<&'a str> {
+        self.pass(b'"')?;
+        let from = self.at;
+        self.at += plain_run(self.rest());
+        let text = self.text.get(from..self.at)?;
+        // Not a quote: an escape, or a control character, which JSON forbids.
+        self.pass_byte(b'"')?;
+        Some(text)
+    }
+
+    #[inline]
+    fn pass_byte(&mut self, wanted: u8) -> Option<()> {
+        (*self.text.as_bytes().get(self.at)? == wanted).then(|| self.at += 1)
+    }
+
+    /// A string, an integer from 0 on, or null.
+    #[inline]
+    fn scalar(&mut self) -> Option<Scalar<'a>> {
+        match self.peek()? {
+            b'"' => Some(Scalar::Text(Cow::Borrowed(self.string()?))),
+            b'0'..=b'9' => Some(Scalar::Int(self.integer()?)),
+            b'n' => self.word("null").map(|_| Scalar::Null),
+            _ => None,
+        }
+    }
+
+    /// The text of a value whose key no schema knows; `Some(None)` for null.
+    fn scalar_text(&mut self) -> Option<Option<&'a str>> {
+        match self.peek()? {
+            b'"' => self.string().map(Some),
+            b'0'..=b'9' => {
+                let from = self.at;
+                self.integer()?;
+                self.text.get(from..self.at).map(Some)
+            }
+            b't' => self.word("true").map(Some),
+            b'f' => self.word("false").map(Some),
+            b'n' => self.word("null").map(|_| None),
+            _ => None,
+        }
+    }
+
+    fn word(&mut self, word: &str) -> Option<&'a str> {
+        let found = self.text.get(self.at..self.at + word.len()).filter(|found| *found == word)?;
+        self.at += word.len();
+        Some(found)
+    }
+
+    /// Digits without a zero in front; so few that they fit 64 bits.
+    #[inline]
+    fn integer(&mut self) -> Option<i64> {
+        let digits = self.rest();
+        let (mut n, mut len) = (0_i64, 0);
+        while let Some(digit @ b'0'..=b'9') = digits.get(len) {
+            n = n.checked_mul(10)?.checked_add(i64::from(digit - b'0'))?;
+            len += 1;
+        }
+        let leading_zero = len > 1 && digits.first() == Some(&b'0');
+        if leading_zero || matches!(digits.get(len), Some(b'.' | b'e' | b'E')) {
+            return None;
+        }
+        self.at += len;
+        Some(n)
+    }
+}
+
+/// One in each byte.
+const ONES: u64 = u64::from_le_bytes([1; 8]);
+/// The highest bit of each byte.
+const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+
+/// How many bytes from the front on stand for themselves inside a JSON string: up to a quote, a
+/// backslash, a control character or the end.
+///
+/// Eight bytes at a time. A difference borrows from the byte above, so marks above the lowest may be
+/// wrong; the lowest never is, and only that one is looked at.
+#[inline]
+#[must_use]
+pub fn plain_run(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(*eight);
+        let zero = |word: u64| word.wrapping_sub(ONES) & !word;
+        let control = word.wrapping_sub(ONES * 0x20) & !word;
+        let marks = (zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c)) | control) & HIGH;
+        if marks != 0 {
+            return at + (marks.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    let tail = bytes.get(at..).unwrap_or_default();
+    at + tail.iter().position(|b| matches!(b, b'"' | b'\\' | ..0x20)).unwrap_or(tail.len())
+}
+
+#[cfg(test)]
+#[path = "plain_tests.rs"]
+mod tests;
