@@ -9,14 +9,17 @@ use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forwar
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode, Version};
 use actix_web::{Error, HttpResponse, ResponseError};
-use futures::future::{Either, LocalBoxFuture, Ready, ready};
+use futures::future::{Either, Ready, ready};
 use penstock::guard::{Guard, Refused};
 use penstock::settings::SidecarSettings;
 use penstock::telemetry::SidecarMetrics;
 use penstock::telemetry::sidecar::CodeLabel;
+use pin_project_lite::pin_project;
 use prometheus_client::metrics::gauge::Gauge;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 /// Which hosts and origins may speak to the sidecar.
 #[derive(Debug)]
@@ -124,10 +127,7 @@ where
 {
     type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
-    type Future = Either<
-        Ready<Result<Self::Response, Error>>,
-        LocalBoxFuture<'static, Result<ServiceResponse<EitherBody<B>>, Error>>,
-    >;
+    type Future = Either<Ready<Result<Self::Response, Error>>, Answering<S::Future>>;
 
     forward_ready!(service);
 
@@ -144,20 +144,42 @@ where
             return Either::Left(ready(Ok(response.map_into_right_body())));
         }
         let rules = Arc::clone(&self.rules);
-        let under_way = UnderWay::new(&rules.metrics.inflight_requests);
-        let answer = self.service.call(request);
-        Either::Right(Box::pin(async move {
-            let mut response = answer.await?;
-            drop(under_way);
-            if response.status().as_u16() >= 400 {
-                let code = response.response().extensions().get::<ProblemCode>().copied();
-                if let Some(ProblemCode(code)) = code {
-                    rules.metrics.problems.get_or_create(&CodeLabel { code }).inc();
-                }
+        let under_way = Some(UnderWay::new(&rules.metrics.inflight_requests));
+        Either::Right(Answering { answer: self.service.call(request), rules, origin, under_way })
+    }
+}
+
+pin_project! {
+    /// A request that was let in. A future by name, so that it lies in its caller and not in a box.
+    pub struct Answering<F> {
+        #[pin]
+        answer: F,
+        rules: Arc<Rules>,
+        origin: Option<HeaderValue>,
+        under_way: Option<UnderWay>,
+    }
+}
+
+impl<F, B> Future for Answering<F>
+where
+    F: Future<Output = Result<ServiceResponse<B>, Error>>,
+    B: MessageBody,
+{
+    type Output = Result<ServiceResponse<EitherBody<B>>, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = std::task::ready!(this.answer.poll(context));
+        drop(this.under_way.take());
+        let mut response = answer?;
+        if response.status().as_u16() >= 400 {
+            let code = response.response().extensions().get::<ProblemCode>().copied();
+            if let Some(ProblemCode(code)) = code {
+                this.rules.metrics.problems.get_or_create(&CodeLabel { code }).inc();
             }
-            allow(&mut response, origin);
-            Ok(response.map_into_left_body())
-        }))
+        }
+        allow(&mut response, this.origin.take());
+        Poll::Ready(Ok(response.map_into_left_body()))
     }
 }
 

@@ -3,6 +3,7 @@
 //! `{"accepted":N,"rejected":[{"index":3,"code":"missing_field","field":"payload.tag","message":"…"}]}`;
 //! a rejection of NDJSON names its `line` too, from 1, empty ones counted.
 
+use bytes::Bytes;
 use penstock::event::Rejection;
 use std::borrow::Cow;
 
@@ -11,6 +12,8 @@ use std::borrow::Cow;
 pub struct Rejections {
     json: Vec<u8>,
     count: u32,
+    /// The last answer without rejections, and how many it accepts: the next request's is mostly the same.
+    last: Option<(u32, Bytes)>,
 }
 
 #[derive(serde::Serialize)]
@@ -54,7 +57,21 @@ impl Rejections {
 
     /// The whole answer's body.
     #[must_use]
-    pub fn answer(&self, accepted: u32) -> Vec<u8> {
+    pub fn answer(&mut self, accepted: u32) -> Bytes {
+        if self.count > 0 {
+            return Bytes::from(self.written(accepted));
+        }
+        match &self.last {
+            Some((n, answer)) if *n == accepted => answer.clone(),
+            _ => {
+                let answer = Bytes::from(self.written(accepted));
+                self.last = Some((accepted, answer.clone()));
+                answer
+            }
+        }
+    }
+
+    fn written(&self, accepted: u32) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.json.len() + 40);
         out.extend_from_slice(b"{\"accepted\":");
         out.extend_from_slice(accepted.to_string().as_bytes());

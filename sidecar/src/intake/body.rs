@@ -6,8 +6,10 @@ use actix_web::http::StatusCode;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use prometheus_client::metrics::gauge::Gauge;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 /// The memory that bodies may take while they arrive or wait, over all connections.
@@ -104,8 +106,12 @@ pub async fn read(
     if announced.is_some_and(|n| n > max) {
         return Err(too_large(max));
     }
-    // The timer is only armed when the body is not there yet: a timeout polls its future first.
-    match tokio::time::timeout(deadline, collect(payload, announced, max, budget)).await {
+    let mut whole = pin!(collect(payload, announced, max, budget));
+    // Most bodies are there with their head; a timer is made for one that is not.
+    if let Poll::Ready(result) = futures::poll!(whole.as_mut()) {
+        return result;
+    }
+    match tokio::time::timeout(deadline, whole).await {
         Ok(result) => result,
         Err(_) => {
             let detail = format!("the body did not arrive within {deadline:?}");

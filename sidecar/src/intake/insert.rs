@@ -4,9 +4,10 @@
 //! the table of idempotency keys. They are framed already and have been admitted once, so nothing
 //! is parsed, and the rate of no key counts them.
 
+use super::claim::claim;
 use super::keys;
 use super::turn::Turn;
-use super::worker::{FlushOnDrop, Worker, claim, flush};
+use super::worker::{FlushOnDrop, Worker, flush};
 use penstock::log::spool::{AppendError, Begin, Disk, Group, GroupBuf, Watermarks};
 use penstock::log::{Offset, Range};
 use std::rc::{Rc, Weak};

@@ -10,6 +10,7 @@
 
 pub mod answer;
 pub mod body;
+mod claim;
 pub mod inflate;
 pub mod insert;
 pub mod keys;

@@ -8,6 +8,7 @@ use penstock::event::{self, Code, Defaults, IdSource, PeerHints, TYPES, TypeInfo
 use penstock::log::spool::GroupBuf;
 use penstock::telemetry::SidecarMetrics;
 use penstock::telemetry::sidecar::{CodeLabel, TypeLabel};
+use prometheus_client::metrics::counter::Counter;
 
 /// What a route's bodies hold.
 #[derive(Clone, Copy, Debug)]
@@ -45,13 +46,31 @@ impl Tally {
     }
 
     /// Counts them as accepted and rejected.
-    pub fn count(&self, metrics: &SidecarMetrics) {
-        for (kind, &count) in TYPES.iter().zip(&self.accepted).filter(|(_, n)| **n > 0) {
-            metrics.accepted.get_or_create(&TypeLabel { r#type: kind.name }).inc_by(count.into());
+    pub fn count(&self, counters: &Counters) {
+        let accepted = counters.accepted.iter().zip(&self.accepted);
+        let rejected = counters.rejected.iter().zip(&self.rejected);
+        for (counter, count) in accepted.chain(rejected).filter(|(_, n)| **n > 0) {
+            counter.inc_by((*count).into());
         }
-        for (code, &count) in Code::ALL.iter().zip(&self.rejected).filter(|(_, n)| **n > 0) {
-            metrics.rejected.get_or_create(&CodeLabel { code: code.name() }).inc_by(count.into());
-        }
+    }
+}
+
+/// What tallies are counted in, looked up once a worker.
+#[derive(Debug)]
+pub struct Counters {
+    /// By place in [`TYPES`].
+    accepted: Vec<Counter>,
+    /// By place in [`Code::ALL`].
+    rejected: Vec<Counter>,
+}
+
+impl Counters {
+    /// Those of the sidecar's metrics.
+    #[must_use]
+    pub fn of(metrics: &SidecarMetrics) -> Self {
+        let accepted = |kind: &&TypeInfo| metrics.accepted.get_or_create_owned(&TypeLabel { r#type: kind.name });
+        let rejected = |code: &Code| metrics.rejected.get_or_create_owned(&CodeLabel { code: code.name() });
+        Self { accepted: TYPES.iter().map(accepted).collect(), rejected: Code::ALL.iter().map(rejected).collect() }
     }
 }
 

@@ -5,27 +5,28 @@
 //! partition as soon as the dead one's writer is given back.
 
 use super::body::{Body, BodyBudget};
+use super::claim::{Claimed, claim};
 use super::inflate::{Encoding, inflate};
 use super::keys::{self, Keys, WriteKey};
 use super::rate::Rate;
 use super::refused::SHORTLY;
 use super::request::Durability;
-use super::take::{Bench, Content, Tally};
+use super::take::{Bench, Content, Counters, Tally};
 use super::turn::{NotWritten, Turn};
 use crate::http::problem::Problem;
 use actix_web::http::StatusCode;
 use bytes::Bytes;
 use penstock::event::{Defaults, IdSource};
 use penstock::log::spool::{
-    Answer as SpoolAnswer, AppendError, Begin, Disk, Group, GroupBuf, GroupKey, HandleError, KeyWait, RealDisk, Spool,
-    Watermarks, Writer,
+    Answer as SpoolAnswer, AppendError, Begin, Disk, Group, GroupBuf, GroupKey, KeyWait, RealDisk, Spool, Watermarks,
 };
 use penstock::log::{Offset, Range};
 use penstock::settings::IntakeSettings;
 use penstock::telemetry::SidecarMetrics;
 use penstock::telemetry::sidecar::{DurabilityLabel, RepeatLabel};
 use penstock::time::Clock;
-use std::cell::RefCell;
+use prometheus_client::metrics::histogram::Histogram;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +64,9 @@ pub struct Intake<D: Disk = RealDisk> {
 /// One worker thread's intake.
 pub struct Worker<D: Disk = RealDisk> {
     intake: Arc<Intake<D>>,
+    counters: Counters,
+    /// Histograms of answers by [`Durability`], looked up when the first waits for it.
+    acks: [OnceCell<Histogram>; 3],
     pub(super) state: RefCell<State<D>>,
 }
 
@@ -73,12 +77,6 @@ pub(super) struct State<D: Disk> {
     bench: Bench,
     inflated: Vec<u8>,
     pub(super) turn: Option<Rc<Turn>>,
-}
-
-pub(super) struct Claimed<D: Disk> {
-    pub(super) writer: Writer<D>,
-    pub(super) marks: Arc<Watermarks>,
-    pub(super) partition: u32,
 }
 
 /// A request as intake sees it.
@@ -136,7 +134,8 @@ impl<D: Disk> Worker<D> {
     #[must_use]
     pub fn new(intake: Arc<Intake<D>>, ids: IdSource) -> Self {
         let state = State { writer: None, next_partition: 0, bench: Bench::new(ids), inflated: Vec::new(), turn: None };
-        Self { intake, state: RefCell::new(state) }
+        let counters = Counters::of(&intake.metrics);
+        Self { intake, counters, acks: Default::default(), state: RefCell::new(state) }
     }
 
     /// What all workers share.
@@ -220,9 +219,9 @@ impl<D: Disk> Worker<D> {
         let tally = bench.take(body, request.content, &defaults, intake.settings.max_events)?;
         let accepted = bench.records.count();
         intake.rate.take(request.write_key.bucket, accepted as usize + bench.rejections.count() as usize)?;
-        let answer = Bytes::from(bench.rejections.answer(accepted));
+        let answer = bench.rejections.answer(accepted);
         if accepted == 0 {
-            tally.count(&intake.metrics);
+            tally.count(&self.counters);
             return Ok(Step::Nothing(answer));
         }
         let group = Group { records: &bench.records, key, answer: if key.is_some() { &answer } else { &[] } };
@@ -260,7 +259,7 @@ impl<D: Disk> Worker<D> {
             return Err(not_written.into());
         }
         self.durable(request.durability, &marks, range.to).await?;
-        tally.count(&self.intake.metrics);
+        tally.count(&self.counters);
         self.acknowledge(request);
         Ok(Answered { status: StatusCode::ACCEPTED, body: answer })
     }
@@ -324,8 +323,11 @@ impl<D: Disk> Worker<D> {
     }
 
     fn acknowledge(&self, request: &Request<'_>) {
-        let durability = DurabilityLabel { durability: request.durability.name() };
-        self.intake.metrics.ack.get_or_create(&durability).observe(request.started.elapsed().as_secs_f64());
+        let durability = request.durability;
+        let ack = self.acks[durability as usize].get_or_init(|| {
+            self.intake.metrics.ack.get_or_create_owned(&DurabilityLabel { durability: durability.name() })
+        });
+        ack.observe(request.started.elapsed().as_secs_f64());
     }
 
     fn count_repeat(&self, outcome: &'static str) {
@@ -370,29 +372,6 @@ pub(super) fn flush<D: Disk>(state: &mut State<D>, metrics: &SidecarMetrics) {
             }
         }
     }
-}
-
-/// Takes the first free partition from `next` on.
-pub(super) fn claim<D: Disk>(spool: &Spool<D>, next: &mut u32) -> Result<Claimed<D>, Problem> {
-    let partitions = spool.partitions();
-    let count = partitions.len();
-    let start = usize::try_from(*next).unwrap_or(0) % count.max(1);
-    for &partition in partitions.iter().cycle().skip(start).take(count) {
-        match spool.writer(partition) {
-            Ok(writer) => {
-                let marks = writer.watermarks();
-                if marks.failure().is_none() {
-                    *next = partition + 1;
-                    tracing::debug!(partition, "claimed a spool partition");
-                    return Ok(Claimed { writer, marks, partition });
-                }
-            }
-            Err(HandleError::Taken(_)) => {}
-            Err(error) => tracing::error!(%error, partition, "a spool partition cannot be claimed"),
-        }
-    }
-    let detail = "no partition of the spool is free for this worker; see /readyz";
-    Err(Problem::unavailable("spool_unavailable", detail, SHORTLY))
 }
 
 #[cfg(test)]
