@@ -6,6 +6,7 @@
 //! producer; each block says why it is sound.
 #![expect(unsafe_code, reason = "librdkafka's batch call is C; everything unsafe of the producer stands in this file")]
 
+use bytes::Bytes;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::util::IntoOpaque;
@@ -25,6 +26,30 @@ pub struct Message<'a> {
     pub value: Option<&'a [u8]>,
 }
 
+/// One message to send that lies in a buffer together with others, its value right behind its key. The
+/// buffer is kept until the message is settled, and the value is never copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// Where its key begins in the buffer.
+    pub start: usize,
+    /// Bytes of its key.
+    pub key: usize,
+    /// Bytes of its value.
+    pub value: usize,
+}
+
+impl Slice {
+    /// The message as it lies in `buffer`.
+    ///
+    /// # Panics
+    /// When it does not lie within.
+    #[must_use]
+    pub fn of(self, buffer: &[u8]) -> Message<'_> {
+        let (key, value) = buffer[self.start..self.start + self.key + self.value].split_at(self.key);
+        Message { key, value: Some(value) }
+    }
+}
+
 /// Messages of one call to one partition, until each is acknowledged or has failed.
 #[derive(Debug)]
 pub(super) struct Chunk {
@@ -35,6 +60,8 @@ pub(super) struct Chunk {
     /// Behind the highest offset that was reported; 0 when none was (a retried idempotent request
     /// is acknowledged without one).
     next_offset: AtomicI64,
+    /// What librdkafka reads the values from while they are not settled; empty when it has copies.
+    _values: Bytes,
     ticket: Arc<Shared>,
 }
 
@@ -94,12 +121,13 @@ impl Ticket {
         self.chunks.iter().map(|c| Some(c.next_offset.load(Ordering::Acquire)).filter(|o| *o > 0))
     }
 
-    pub(super) fn chunk(&mut self, messages: usize) -> Arc<Chunk> {
+    fn chunk(&mut self, messages: usize, values: Bytes) -> Arc<Chunk> {
         let chunk = Arc::new(Chunk {
             remaining: AtomicUsize::new(messages),
             failed: AtomicUsize::new(0),
             error: OnceLock::new(),
             next_offset: AtomicI64::new(0),
+            _values: values,
             ticket: Arc::clone(&self.shared),
         });
         if messages > 0 {
@@ -200,16 +228,16 @@ impl Drop for TopicHandle {
     }
 }
 
-/// What the call took.
+/// What a call took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Taken {
+pub struct Enqueued {
     /// So many from the front were taken, or have failed at once.
     pub messages: usize,
-    /// The queue was full at the first that was not.
+    /// The buffer was full at the next.
     pub full: bool,
 }
 
-/// Enqueues the messages in their order for one partition of the topic.
+/// Enqueues the messages in their order for one partition of the topic. They are copied.
 ///
 /// What librdkafka refuses for good (too large, no such partition) counts as failed in the chunk;
 /// what does not fit in its queue is not taken.
@@ -218,8 +246,44 @@ pub(super) fn produce<'a>(
     partition: i32,
     messages: impl ExactSizeIterator<Item = Message<'a>>,
     ticket: &mut Ticket,
-) -> Taken {
-    let chunk = ticket.chunk(messages.len());
+) -> Enqueued {
+    let chunk = ticket.chunk(messages.len(), Bytes::new());
+    // SAFETY: the call copies keys and values (F_COPY), so nothing of ours is looked at afterwards.
+    unsafe { call(topic, partition, sys::RD_KAFKA_MSG_F_COPY, messages, chunk) }
+}
+
+/// The same for messages that lie in `buffer`, without a copy of their values: half the memory that a
+/// message touches, and half of what enqueueing it costs.
+///
+/// # Panics
+/// When a message does not lie within the buffer.
+pub(super) fn produce_within(
+    topic: &TopicHandle,
+    partition: i32,
+    buffer: &Bytes,
+    messages: impl ExactSizeIterator<Item = Slice>,
+    ticket: &mut Ticket,
+) -> Enqueued {
+    let chunk = ticket.chunk(messages.len(), buffer.clone());
+    // SAFETY: librdkafka wants values to stay as they are until their delivery report (rdkafka.h,
+    // `rd_kafka_produce`). Each value lies in `buffer`, by the bounds check in `of`; the chunk shares
+    // the buffer, which nobody can write to while it is shared, and lives until its last message is
+    // settled: in that report, or below when it was never taken. A message that is never reported
+    // leaks its chunk and so its buffer. Keys are copied by every call.
+    unsafe { call(topic, partition, 0, messages.map(|slice| slice.of(buffer)), chunk) }
+}
+
+/// Hands the messages over.
+///
+/// # Safety
+/// Without `F_COPY` in `flags`, `chunk` must keep the messages' values where and as they are.
+unsafe fn call<'a>(
+    topic: &TopicHandle,
+    partition: i32,
+    flags: i32,
+    messages: impl ExactSizeIterator<Item = Message<'a>>,
+    chunk: Arc<Chunk>,
+) -> Enqueued {
     let claim = Arc::into_raw(Arc::clone(&chunk)).cast_mut().cast::<c_void>();
     let mut batch: Vec<sys::rd_kafka_message_t> = messages
         .map(|message| {
@@ -238,13 +302,12 @@ pub(super) fn produce<'a>(
         })
         .collect();
     let count = i32::try_from(batch.len()).unwrap_or(i32::MAX);
-    let copy = sys::RD_KAFKA_MSG_F_COPY;
-    // SAFETY: topic and batch live through the call, `count` is at most the batch's length. Keys and
-    // payloads are borrowed by the messages and copied by the call (F_COPY), so nothing of ours is
-    // looked at or written to afterwards. `_private` is the chunk, whose strong count the messages
-    // hold: `remaining` starts at their number, so reports that come before this function goes on
-    // cannot settle the chunk while some are not accounted for.
-    unsafe { sys::rd_kafka_produce_batch(topic.0.as_ptr(), partition, copy, batch.as_mut_ptr(), count) };
+    // SAFETY: topic and batch live through the call, `count` is at most the batch's length. Keys are
+    // copied by the call, values too unless the caller has promised that they stay; librdkafka writes
+    // to neither. `_private` is the chunk, whose strong count the messages hold: `remaining` starts at
+    // their number, so reports that come before this function goes on cannot settle the chunk while
+    // some are not accounted for.
+    unsafe { sys::rd_kafka_produce_batch(topic.0.as_ptr(), partition, flags, batch.as_mut_ptr(), count) };
     let taken = batch
         .iter()
         .position(|m| m.err == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__QUEUE_FULL)
@@ -261,5 +324,5 @@ pub(super) fn produce<'a>(
         // to give back.
         drop(unsafe { Arc::from_raw(claim.cast_const().cast::<Chunk>()) });
     }
-    Taken { messages: taken, full: taken < count as usize }
+    Enqueued { messages: taken, full: taken < count as usize }
 }

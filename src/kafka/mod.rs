@@ -13,8 +13,8 @@ mod tail;
 mod tests;
 pub mod topics;
 
-pub use batch::{Message, Ticket};
+pub use batch::{Enqueued, Message, Slice, Ticket};
 pub use key::Key;
-pub use producer::{Enqueued, Producer, ProducerError, ProducerOptions, SharedProducer};
+pub use producer::{Producer, ProducerError, ProducerOptions, SharedProducer};
 pub use publisher::{PublishError, Publisher, is_final};
 pub use tail::Tail;

@@ -4,10 +4,11 @@
 //! or this producer ends, in order and once. When idempotence itself breaks (a *fatal* error), the
 //! producer is built anew through [`SharedProducer`], and what was under way is unknown.
 
-use super::batch::{self, Message, Ticket, TopicHandle};
+use super::batch::{self, Enqueued, Message, Slice, Ticket, TopicHandle};
 use super::client;
 use super::context::Context;
 use crate::settings::{KafkaSettings, SettingsError};
+use bytes::Bytes;
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{Producer as _, ThreadedProducer};
@@ -56,15 +57,6 @@ pub enum ProducerError {
     Topic(String),
 }
 
-/// What [`Producer::enqueue`] took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Enqueued {
-    /// So many from the front were taken.
-    pub messages: usize,
-    /// The buffer was full at the next.
-    pub full: bool,
-}
-
 /// A producer. Its delivery reports are served by a thread of its own.
 pub struct Producer {
     /// Before the client: topics are given back before it is destroyed.
@@ -109,11 +101,32 @@ impl Producer {
         messages: impl ExactSizeIterator<Item = Message<'a>>,
         ticket: &mut Ticket,
     ) -> Result<Enqueued, ProducerError> {
-        let no_topic = || ProducerError::Topic(topic.to_owned());
-        let partition = i32::try_from(partition).map_err(|_| no_topic())?;
-        let handle = self.topic(topic).ok_or_else(no_topic)?;
-        let taken = batch::produce(&handle, partition, messages, ticket);
-        Ok(Enqueued { messages: taken.messages, full: taken.full })
+        let (handle, partition) = self.place(topic, partition)?;
+        Ok(batch::produce(&handle, partition, messages, ticket))
+    }
+
+    /// The same for messages that lie in `buffer`, whose values are not copied: it is kept until they
+    /// are acknowledged or have failed.
+    ///
+    /// Errors: [`ProducerError::Topic`].
+    ///
+    /// # Panics
+    /// When a message does not lie within the buffer.
+    pub fn enqueue_within(
+        &self,
+        topic: &str,
+        partition: u32,
+        buffer: &Bytes,
+        messages: impl ExactSizeIterator<Item = Slice>,
+        ticket: &mut Ticket,
+    ) -> Result<Enqueued, ProducerError> {
+        let (handle, partition) = self.place(topic, partition)?;
+        Ok(batch::produce_within(&handle, partition, buffer, messages, ticket))
+    }
+
+    fn place(&self, topic: &str, partition: u32) -> Result<(Arc<TopicHandle>, i32), ProducerError> {
+        let found = i32::try_from(partition).ok().and_then(|p| Some((self.topic(topic)?, p)));
+        found.ok_or_else(|| ProducerError::Topic(topic.to_owned()))
     }
 
     fn topic(&self, name: &str) -> Option<Arc<TopicHandle>> {

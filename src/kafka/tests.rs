@@ -1,13 +1,15 @@
 //! The producer against librdkafka's own mock brokers.
 
-use super::{Message, ProducerOptions, PublishError, Publisher, SharedProducer, Ticket};
+use super::{Message, Producer, ProducerOptions, PublishError, Publisher, SharedProducer, Slice, Ticket};
 use crate::settings::KafkaSettings;
+use bytes::Bytes;
 use rdkafka::ClientConfig;
 use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::{Offset, TopicPartitionList};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 fn cluster(topic: &str, partitions: i32) -> MockCluster<'static, DefaultProducerContext> {
@@ -98,4 +100,76 @@ async fn what_can_never_be_sent_is_refused() {
     producer.current().enqueue("state", 9, [message].into_iter(), &mut ticket).unwrap();
     tokio::time::timeout(Duration::from_secs(30), ticket.settled()).await.unwrap();
     assert_eq!(ticket.failed().0, 1);
+}
+
+/// Memory that tells when it is given back.
+struct Told(Vec<u8>, mpsc::Sender<()>);
+
+impl AsRef<[u8]> for Told {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.fill(b'!');
+        self.1.send(()).expect("the test listens");
+    }
+}
+
+/// Keys `k` with numbers as values in one buffer, and who hears of its end.
+fn buffer(n: u32) -> (Bytes, Vec<Slice>, mpsc::Receiver<()>) {
+    let mut bytes = Vec::new();
+    let slices = (0..n).map(|n| {
+        let start = bytes.len();
+        bytes.push(b'k');
+        bytes.extend_from_slice(n.to_string().as_bytes());
+        Slice { start, key: 1, value: bytes.len() - start - 1 }
+    });
+    let slices = slices.collect();
+    let (tell, told) = mpsc::channel();
+    (Bytes::from_owner(Told(bytes, tell)), slices, told)
+}
+
+#[tokio::test]
+async fn what_lies_in_a_buffer_is_sent_from_it_however_late_and_the_buffer_is_kept_so_long() {
+    let mock = cluster("events", 1);
+    let producer = Producer::new(&settings(&mock), &ProducerOptions::default()).unwrap();
+    producer.partitions("events", Duration::from_secs(30)).unwrap();
+    (1..=3).for_each(|broker| mock.broker_down(broker).unwrap());
+    let (bytes, slices, told) = buffer(1_000);
+    let mut ticket = Ticket::new();
+    let done = producer.enqueue_within("events", 0, &bytes, slices.into_iter(), &mut ticket).unwrap();
+    assert_eq!((done.messages, done.full), (1_000, false));
+    drop(bytes);
+    assert_eq!(told.try_recv(), Err(mpsc::TryRecvError::Empty), "nothing is acknowledged yet");
+    (1..=3).for_each(|broker| mock.broker_up(broker).unwrap());
+    tokio::time::timeout(Duration::from_secs(60), ticket.settled()).await.unwrap();
+    assert_eq!(ticket.failed().0, 0);
+    drop(ticket);
+    told.recv_timeout(Duration::from_secs(30)).expect("the buffer is given back behind the last report");
+    let found = read(&mock.bootstrap_servers(), "events", 0, 1_000);
+    let expected: Vec<_> = (0..1_000).map(|n: u32| (b"k".to_vec(), Some(n.to_string().into_bytes()))).collect();
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn a_buffer_is_given_back_by_a_full_queue_and_by_the_end_of_its_producer() {
+    let mock = cluster("events", 1);
+    (1..=3).for_each(|broker| mock.broker_down(broker).unwrap());
+    let options = ProducerOptions { buffer_messages: 7, ..ProducerOptions::default() };
+    let producer = Producer::new(&settings(&mock), &options).unwrap();
+    let (bytes, slices, told) = buffer(100);
+    let mut ticket = Ticket::new();
+    let done = producer.enqueue_within("events", 0, &bytes, slices.iter().copied(), &mut ticket).unwrap();
+    assert_eq!((done.messages, done.full), (7, true));
+    let none = producer.enqueue_within("events", 0, &bytes, slices[7..].iter().copied(), &mut ticket).unwrap();
+    assert_eq!((none.messages, none.full), (0, true));
+    drop(bytes);
+    drop(producer);
+    tokio::time::timeout(Duration::from_secs(30), ticket.settled()).await.unwrap();
+    assert_eq!(ticket.failed().0, 7, "what was under way has failed");
+    drop(ticket);
+    told.recv_timeout(Duration::from_secs(30)).expect("the buffer is given back");
 }

@@ -1,8 +1,9 @@
 //! Enqueue, replay and forward; see `../forward.rs`.
 #![expect(clippy::unwrap_used, clippy::print_stdout, clippy::float_arithmetic, reason = "a measurement prints ratios")]
 
+use bytes::Bytes;
 use penstock::event::{self, Defaults, IdSource, TYPES};
-use penstock::kafka::{Message, Producer, ProducerOptions, Ticket, key};
+use penstock::kafka::{Message, Producer, ProducerOptions, Slice, Ticket, key};
 use penstock::log::LogId;
 use penstock::log::spool::{Group, GroupBuf, RealDisk, Retention, Spool};
 use penstock::pipeline::{DeadError, DeadTarget, Letter, Parts, Pipeline, PipelineHandle};
@@ -106,6 +107,14 @@ fn bodies() -> Vec<Vec<u8>> {
 fn enqueue(bodies: &[Vec<u8>]) {
     let nobody = KafkaSettings { brokers: vec!["127.0.0.1:9".to_owned()], ..KafkaSettings::default() };
     let keys: Vec<[u8; 16]> = (0..bodies.len() as u64).map(|i| key::record(1, i)).collect();
+    // As a range lies in the forwarder: keys and values in one buffer.
+    let (mut buffer, mut slices) = (Vec::new(), Vec::new());
+    for (key, body) in keys.iter().zip(bodies) {
+        slices.push(Slice { start: buffer.len(), key: key.len(), value: body.len() });
+        buffer.extend_from_slice(key);
+        buffer.extend_from_slice(body);
+    }
+    let buffer = Bytes::from(buffer);
     let options = ProducerOptions { buffer_bytes: 1 << 30, buffer_messages: 1_000_000, ..ProducerOptions::default() };
     let (mut singles, mut batches) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -122,9 +131,8 @@ fn enqueue(bodies: &[Vec<u8>]) {
         let producer = Producer::new(&nobody, &options).unwrap();
         let mut ticket = Ticket::new();
         let began = Instant::now();
-        for (keys, bodies) in keys.chunks(4_096).zip(bodies.chunks(4_096)) {
-            let messages = keys.iter().zip(bodies).map(|(key, body)| Message { key, value: Some(body) });
-            let done = producer.enqueue("bench", 0, messages, &mut ticket).unwrap();
+        for slices in slices.chunks(4_096) {
+            let done = producer.enqueue_within("bench", 0, &buffer, slices.iter().copied(), &mut ticket).unwrap();
             assert!(!done.full);
         }
         batches.push(began.elapsed().as_nanos() as f64 / bodies.len() as f64);

@@ -1,9 +1,10 @@
 //! A range made ready to send: framed for Kafka, keyed, and sorted by where each record goes.
 
 use super::plan::Plan;
+use bytes::Bytes;
 use penstock::codec::frame::{self, FrameError};
 use penstock::codec::{confluent, registry};
-use penstock::kafka::{Message, key};
+use penstock::kafka::{Slice, key};
 use penstock::log::{Offset, Range, Records};
 use penstock::pipeline::{Poison, PoisonCode};
 use penstock::registry::SchemaIds;
@@ -17,7 +18,7 @@ const OVERHEAD: usize = 512;
 /// A range ready to send. Holds a copy of its records, since the header changes.
 #[derive(Debug, Default)]
 pub struct Batch {
-    bytes: Vec<u8>,
+    pub(super) bytes: Bytes,
     /// By topic and partition; in each the records in ascending order of their sequence.
     pub(super) parts: Vec<Part>,
     /// Records in all parts.
@@ -40,9 +41,8 @@ pub(super) struct Part {
 #[derive(Clone, Copy, Debug)]
 struct Item {
     sequence: Offset,
-    /// Where the key begins; the value follows it.
-    start: usize,
-    len: usize,
+    /// Where it lies in the batch's bytes.
+    slice: Slice,
 }
 
 impl Part {
@@ -52,6 +52,11 @@ impl Part {
 
     pub fn sequence(&self, index: usize) -> Offset {
         self.items.get(index).map_or(0, |i| i.sequence)
+    }
+
+    /// The messages `from..to` in the batch's bytes.
+    pub fn slices(&self, from: usize, to: usize) -> impl ExactSizeIterator<Item = Slice> {
+        self.items[from..to].iter().map(|item| item.slice)
     }
 }
 
@@ -66,19 +71,6 @@ impl Batch {
     /// Bytes of all keys and values.
     pub(super) fn bytes(&self) -> usize {
         self.bytes.len()
-    }
-
-    /// The messages `from..to` of a part.
-    pub(super) fn messages<'a>(
-        &'a self,
-        part: &'a Part,
-        from: usize,
-        to: usize,
-    ) -> impl ExactSizeIterator<Item = Message<'a>> {
-        part.items[from..to].iter().map(|item| {
-            let (key, value) = self.bytes[item.start..item.start + item.len].split_at(key::RECORD_LEN);
-            Message { key, value: Some(value) }
-        })
     }
 
     /// All sequences.
@@ -100,8 +92,8 @@ pub(super) fn make<R: SchemaIds>(
     bad: &mut Vec<Poison>,
 ) -> Batch {
     debug_assert!(records.range().is_none_or(|r| r == range));
-    let mut batch =
-        Batch { bytes: Vec::with_capacity(records.bytes() + records.len() * key::RECORD_LEN), ..Batch::default() };
+    let mut batch = Batch::default();
+    let mut bytes = Vec::with_capacity(records.bytes() + records.len() * key::RECORD_LEN);
     let mut known: Vec<Known> = Vec::new();
     let mut places: HashMap<(usize, u32), usize> = HashMap::new();
     // The part that the last record of each topic went to: neighbours nearly always share it.
@@ -150,22 +142,24 @@ pub(super) fn make<R: SchemaIds>(
                 part
             }
         };
-        let start = batch.bytes.len();
-        batch.bytes.extend_from_slice(&key::record(spool, record.offset));
+        let start = bytes.len();
+        bytes.extend_from_slice(&key::record(spool, record.offset));
         match id {
             Some(id) => {
-                batch.bytes.extend_from_slice(&confluent::header(id));
-                batch.bytes.extend_from_slice(&body[registry::HEADER_LEN..]);
+                bytes.extend_from_slice(&confluent::header(id));
+                bytes.extend_from_slice(&body[registry::HEADER_LEN..]);
             }
             None => {
-                batch.bytes.extend_from_slice(body);
+                bytes.extend_from_slice(body);
                 batch.unframed += u64::from(ids.is_some());
             }
         }
-        let len = batch.bytes.len() - start;
-        batch.parts[part].items.push(Item { sequence: record.offset, start, len });
+        let value = bytes.len() - start - key::RECORD_LEN;
+        let slice = Slice { start, key: key::RECORD_LEN, value };
+        batch.parts[part].items.push(Item { sequence: record.offset, slice });
         batch.len += 1;
         batch.oldest = Some(batch.oldest.map_or(record.appended, |o| o.min(record.appended)));
     }
+    batch.bytes = bytes.into();
     batch
 }

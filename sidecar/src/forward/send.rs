@@ -108,9 +108,10 @@ impl Sending {
             }
             let most = part.len().min(self.item + CALL);
             let to = if held.is_empty() { most } else { (self.item..most).find(|i| is_held(*i)).unwrap_or(most) };
-            let messages = batch.messages(part, self.item, to);
+            let (messages, ticket) = (part.slices(self.item, to), &mut self.ticket);
             self.chunks.push(self.part);
-            let done = self.producer.enqueue(&topic(part.topic), part.partition, messages, &mut self.ticket)?;
+            let done =
+                self.producer.enqueue_within(&topic(part.topic), part.partition, &batch.bytes, messages, ticket)?;
             metrics.enqueued.inc_by(done.messages as u64);
             self.enqueued += done.messages as u64;
             self.item += done.messages;
