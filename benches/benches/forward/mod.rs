@@ -248,7 +248,7 @@ async fn forward(kafka: &KafkaSettings, bodies: &[Vec<u8>]) -> f64 {
     let rate = tokio::select! {
         rate = measured => rate,
         ended = futures::future::select_all(pipelines.into_iter().map(Box::pin)) => {
-            panic!("a forwarder ended: {:?}", ended.0)
+            unreachable!("a forwarder ended: {:?}", ended.0)
         }
     };
     stop.cancel();
