@@ -43,6 +43,8 @@ num.recovery.threads.per.data.dir=1
 log.cleaner.dedupe.buffer.size=8388608
 log.index.size.max.bytes=1048576
 metadata.log.segment.bytes=8388608
+# Three that start together on a busy machine may need more than the usual minute to find each other.
+initial.broker.registration.timeout.ms=110000
 CONFIG
 }
 
