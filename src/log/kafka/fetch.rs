@@ -207,9 +207,11 @@ fn serve(consumer: &Weak<BaseConsumer<FetchContext>>) {
     }
 }
 
-/// Whether the partition has another leader than was asked, or none yet.
+/// Whether the partition has another leader than was asked, or none yet, or was asked for at a broker
+/// that does not know of it: one that has just started answers before it has caught up.
 fn leader_moves(error: &io::Error) -> bool {
     use RDKafkaErrorCode as E;
     let code = error.get_ref().and_then(|e| e.downcast_ref::<KafkaError>()).and_then(KafkaError::rdkafka_error_code);
-    matches!(code, Some(E::NotLeaderForPartition | E::LeaderNotAvailable))
+    let unknown = matches!(code, Some(E::UnknownPartition | E::UnknownTopicOrPartition));
+    unknown || matches!(code, Some(E::NotLeaderForPartition | E::LeaderNotAvailable))
 }
