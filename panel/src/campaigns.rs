@@ -6,6 +6,7 @@
 use crate::api::problem::Problem;
 use crate::api::types::{Amount, Campaign, Kpis, Stop, Sum, Time};
 use crate::app::App;
+use crate::explore::Owners;
 use penstock::ledger::{CampaignFilter, CampaignView, Ledger, Listed, Status, next_day, zone};
 use penstock::pricing::CampaignId;
 use penstock::time::Micros;
@@ -121,6 +122,15 @@ pub(crate) async fn directory<L: Ledger>(app: &App<L>) -> Result<Arc<Directory>,
         Ok::<_, Problem>(Arc::new(Directory { campaigns }))
     };
     app.outlook.names.try_get_with((), load).await.map_err(|e| (*e).clone())
+}
+
+/// Whose campaigns are. Errors: the ledger does not answer.
+pub(crate) async fn owners<L: Ledger>(app: &App<L>) -> Result<Owners, Problem> {
+    let directory = directory(app).await?;
+    let mut listed: Vec<&Listed> = directory.campaigns.values().collect();
+    // The same question in the same words is answered from memory.
+    listed.sort_unstable_by_key(|c| c.campaign_id);
+    Ok(Owners::of(listed.into_iter()))
 }
 
 /// Views with what is foretold of them.

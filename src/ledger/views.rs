@@ -244,6 +244,8 @@ pub struct Listed {
     pub name: String,
     /// Who pays.
     pub advertiser_id: AdvertiserId,
+    /// In which currency: three capital letters.
+    pub currency: String,
 }
 
 /// Which rows of the audit to list, the newest first.

@@ -42,8 +42,10 @@ pub async fn the_directory_has_every_campaign<L: Ledger>(bench: Bench<L>) {
     assert_eq!(bench.ledger.directory().await.unwrap(), []);
     bench.import(&catalogue()).await;
     let listed: Vec<_> = bench.ledger.directory().await.unwrap();
-    let listed: Vec<_> = listed.iter().map(|c| (c.campaign_id, c.name.as_str(), c.advertiser_id)).collect();
-    assert_eq!(listed, [(11, "campaign 11", 1), (12, "campaign 12", 1), (21, "campaign 21", 2)]);
+    let listed: Vec<_> =
+        listed.iter().map(|c| (c.campaign_id, c.name.as_str(), c.advertiser_id, c.currency.as_str())).collect();
+    let expected = [(11, "campaign 11", 1, "USD"), (12, "campaign 12", 1, "USD"), (21, "campaign 21", 2, "EUR")];
+    assert_eq!(listed, expected);
 }
 
 pub async fn lines_say_what_was_charged_by_hour_and_type<L: Ledger>(bench: Bench<L>) {

@@ -1,11 +1,12 @@
 //! `GET /api/v1/analytics/…`: users, funnels, cohorts, variations, top values.
 
+use super::explore::{filter, known};
 use super::params::{Params, Span};
 use super::problem::{Code, Problem};
 use super::types::TopRow;
 use super::{Outcome, Shared, answer, limit, now, page};
 use crate::analytics::{Ab, CONFIDENCES, Funnel, MOST_STEPS, Metric, Retention, Unit, Users};
-use crate::explore::{Explore, Filter, Key, dimension, measure};
+use crate::explore::{Explore, Key, Owners, dimension, measure};
 use actix_web::HttpRequest;
 use penstock::ledger::Ledger;
 
@@ -18,7 +19,7 @@ const MOST_PERIODS: u64 = 31;
 pub async fn users<L: Ledger>(app: Shared<L>, request: HttpRequest) -> Outcome {
     let mut params = super::params(&request)?;
     let (start, end) = super::explore::closed(&app, &mut params)?;
-    let filter = filter(&mut params)?;
+    let filter = filter(&app, &mut params).await?;
     let step = params.seconds("step")?.unwrap_or(3_600);
     params.done()?;
     let most = app.settings.max_points;
@@ -33,7 +34,7 @@ pub async fn users<L: Ledger>(app: Shared<L>, request: HttpRequest) -> Outcome {
 pub async fn funnel<L: Ledger>(app: Shared<L>, request: HttpRequest) -> Outcome {
     let mut params = super::params(&request)?;
     let (start, end) = super::explore::closed(&app, &mut params)?;
-    let filter = filter(&mut params)?;
+    let filter = filter(&app, &mut params).await?;
     let steps = match params.text("steps") {
         None => vec!["impression", "click", "conversion"],
         Some(text) => steps(&text)?,
@@ -63,7 +64,7 @@ pub async fn funnel<L: Ledger>(app: Shared<L>, request: HttpRequest) -> Outcome 
 pub async fn retention<L: Ledger>(app: Shared<L>, request: HttpRequest) -> Outcome {
     let mut params = super::params(&request)?;
     let (start, end) = super::explore::closed(&app, &mut params)?;
-    let filter = filter(&mut params)?;
+    let filter = filter(&app, &mut params).await?;
     let first = event_type(&mut params, "first")?.unwrap_or("visit");
     let again = event_type(&mut params, "return")?.unwrap_or("visit");
     let unit = match params.word("unit", &["day", "week", "month"])? {
@@ -82,7 +83,7 @@ pub async fn retention<L: Ledger>(app: Shared<L>, request: HttpRequest) -> Outco
 pub async fn ab<L: Ledger>(app: Shared<L>, request: HttpRequest) -> Outcome {
     let mut params = super::params(&request)?;
     let (start, end) = super::explore::closed(&app, &mut params)?;
-    let mut filter = filter(&mut params)?;
+    let mut filter = filter(&app, &mut params).await?;
     if let Some(campaign) = params.campaign("campaign_id")? {
         filter = filter.of_campaign(campaign)?;
     }
@@ -106,7 +107,7 @@ pub async fn ab<L: Ledger>(app: Shared<L>, request: HttpRequest) -> Outcome {
 pub async fn top<L: Ledger>(app: Shared<L>, request: HttpRequest) -> Outcome {
     let mut params = super::params(&request)?;
     let span = super::explore::span(&app, &mut params)?;
-    let filter = filter(&mut params)?;
+    let filter = filter(&app, &mut params).await?;
     let given = params.text("dimension").unwrap_or_else(|| "campaign_id".to_owned());
     let dimension =
         dimension(&given).ok_or_else(|| Problem::parameter("dimension", "there is no dimension of that name"))?;
@@ -122,17 +123,15 @@ pub async fn top<L: Ledger>(app: Shared<L>, request: HttpRequest) -> Outcome {
         measures: vec![measure],
         order: Some((Key::Measure(measure), true)),
         limit: limit as u64,
+        owners: Owners::default(),
     };
+    let explore = known(&app, explore).await?;
     let counted = app.heavy.explore(&explore).await?;
     let rows = counted.rows.into_iter().take(limit).map(|mut cells| TopRow {
         value: cells.remove(dimension.name).unwrap_or_default(),
         measure: cells.remove(measure.name).unwrap_or_default(),
     });
     page(rows.collect(), None, counted.at)
-}
-
-fn filter(params: &mut Params) -> Result<Filter, Problem> {
-    Filter::parse(params.text("filter").as_deref())
 }
 
 /// Types with commas between them; one may come twice, as in visit, click, visit.

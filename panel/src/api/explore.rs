@@ -5,7 +5,8 @@ use super::problem::{Code, Problem};
 use super::types::{Column, Table};
 use super::{Outcome, Shared, answer, bad_cursor, limit, now, page};
 use crate::app::App;
-use crate::explore::{DIMENSIONS, Explore, Filter, Key, MEASURES, dimension, measure};
+use crate::campaigns;
+use crate::explore::{DIMENSIONS, Explore, Filter, Key, MEASURES, Owners, dimension, measure};
 use crate::statistics::Windows;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures::StreamExt;
@@ -26,6 +27,7 @@ pub async fn table<L: Ledger>(app: Shared<L>, request: HttpRequest) -> Outcome {
     let limit = limit(&app, &mut params)?;
     let explore = explore(&app, &mut params, limit as u64)?;
     params.done()?;
+    let explore = known(&app, explore).await?;
     let counted = app.heavy.explore(&explore).await?;
     let at = counted.at;
     let columns = columns(&explore);
@@ -45,6 +47,7 @@ pub async fn export<L: Ledger>(app: Shared<L>, request: HttpRequest) -> Outcome 
     let limit = params.number("limit", 1, most)?.unwrap_or(most);
     let explore = explore(&app, &mut params, limit)?;
     params.done()?;
+    let explore = known(&app, explore).await?;
     let (name, kind, suffix) = match format {
         "parquet" => ("Parquet", "application/vnd.apache.parquet", "parquet"),
         "json" => ("JSONEachRow", "application/x-ndjson", "ndjson"),
@@ -70,7 +73,8 @@ pub async fn values<L: Ledger>(app: Shared<L>, request: HttpRequest, dim: web::P
     let search = params.text("search");
     let limit = limit(&app, &mut params)?;
     params.done()?;
-    let counted = app.heavy.values(wanted, span, search.as_deref(), limit as u64).await?;
+    let owners = if wanted.asks_owners() { campaigns::owners(&app).await? } else { Owners::default() };
+    let counted = app.heavy.values(wanted, span, search.as_deref(), limit as u64, owners).await?;
     page(counted.rows, None, counted.at)
 }
 
@@ -120,9 +124,21 @@ fn explore<L: Ledger>(app: &App<L>, params: &mut Params, limit: u64) -> Result<E
     if step.is_some_and(|s| s > LONGEST_STEP) {
         return Err(Problem::parameter("step", "must be at most 366d"));
     }
-    let mut explore = Explore { span, filter, dimensions, step, measures, order: None, limit };
+    let owners = Owners::default();
+    let mut explore = Explore { span, filter, dimensions, step, measures, order: None, limit, owners };
     explore.order = params.text("order_by").map(|text| order(&explore, &text)).transpose()?;
     Ok(explore)
+}
+
+/// The question by who knows whose campaigns are, if it asks. Errors: the ledger does not answer.
+pub(super) async fn known<L: Ledger>(app: &App<L>, explore: Explore) -> Result<Explore, Problem> {
+    if explore.asks_owners() { Ok(explore.by(campaigns::owners(app).await?)) } else { Ok(explore) }
+}
+
+/// A filter of other questions, likewise.
+pub(super) async fn filter<L: Ledger>(app: &App<L>, params: &mut Params) -> Result<Filter, Problem> {
+    let filter = Filter::parse(params.text("filter").as_deref())?;
+    if filter.asks_owners() { Ok(filter.by(&campaigns::owners(app).await?)) } else { Ok(filter) }
 }
 
 /// `clicks`, `-clicks`: one of the table's columns.

@@ -15,11 +15,16 @@ pub struct Dimension {
     pub(super) alias: &'static str,
     /// Outside: the inner name under the name of the answer.
     pub(super) outer: &'static str,
-    /// For conditions; `None` when the time range says it.
+    /// For conditions; `None` when the time range says it, or the campaign's owner.
     pub(super) column: Option<&'static str>,
     /// A number, not a text.
     pub(super) number: bool,
+    /// What [`Owners`](super::Owners) know of the campaign.
+    pub(super) owner: bool,
 }
+
+/// The dimension of an account's currency.
+pub(super) const CURRENCY: &str = "currency";
 
 macro_rules! text {
     ($name:literal, $rolled:expr) => {
@@ -31,6 +36,7 @@ macro_rules! text {
             outer: concat!("toString(d_", $name, ") AS ", $name),
             column: Some($name),
             number: false,
+            owner: false,
         }
     };
 }
@@ -41,10 +47,16 @@ impl Dimension {
     pub const fn column(&self) -> Option<&'static str> {
         self.column
     }
+
+    /// Whether the ledger has to say whose campaigns are.
+    #[must_use]
+    pub const fn asks_owners(&self) -> bool {
+        self.owner
+    }
 }
 
 /// All dimensions.
-pub static DIMENSIONS: [Dimension; 14] = [
+pub static DIMENSIONS: [Dimension; 16] = [
     text!("type", true),
     Dimension {
         name: "campaign_id",
@@ -54,6 +66,27 @@ pub static DIMENSIONS: [Dimension; 14] = [
         outer: "d_campaign_id AS campaign_id",
         column: Some("campaign_id"),
         number: true,
+        owner: false,
+    },
+    Dimension {
+        name: "advertiser_id",
+        inner: "transform(campaign_id, owned, payers, toUInt32(0)) AS d_advertiser_id",
+        rolled: Some("transform(campaign_id, owned, payers, toUInt32(0)) AS d_advertiser_id"),
+        alias: "d_advertiser_id",
+        outer: "d_advertiser_id AS advertiser_id",
+        column: None,
+        number: true,
+        owner: true,
+    },
+    Dimension {
+        name: CURRENCY,
+        inner: "arrayElement(names, transform(campaign_id, owned, moneys, toUInt32(1))) AS d_currency",
+        rolled: Some("arrayElement(names, transform(campaign_id, owned, moneys, toUInt32(1))) AS d_currency"),
+        alias: "d_currency",
+        outer: "toString(d_currency) AS currency",
+        column: None,
+        number: false,
+        owner: true,
     },
     text!("tag", false),
     text!("variation_id", false),
@@ -73,6 +106,7 @@ pub static DIMENSIONS: [Dimension; 14] = [
         outer: "formatDateTime(d_hour, '%Y-%m-%dT%H:00:00Z', 'UTC') AS hour",
         column: None,
         number: false,
+        owner: false,
     },
     Dimension {
         name: "day",
@@ -82,6 +116,7 @@ pub static DIMENSIONS: [Dimension; 14] = [
         outer: "toString(d_day) AS day",
         column: None,
         number: false,
+        owner: false,
     },
 ];
 
@@ -122,6 +157,10 @@ pub(super) enum Base {
     Cost,
     Users,
     Value,
+    /// In how many currencies the costs are.
+    Currencies,
+    /// The same for the values.
+    ValueCurrencies,
 }
 
 impl Base {
@@ -137,6 +176,21 @@ impl Base {
             // Exact up to some ten thousand users a group, then within 0.2 %, in bounded memory.
             Base::Users => "uniqCombined64If(20)(user_id, user_id != '') AS m_users",
             Base::Value => "sum(toInt128(ifNull(value_micros, 0))) AS m_value",
+            Base::Currencies => {
+                "uniqExactIf(transform(campaign_id, owned, moneys, toUInt32(1)), cost_nanos != 0) AS m_currencies"
+            }
+            Base::ValueCurrencies => {
+                "uniqExactIf(transform(campaign_id, owned, moneys, toUInt32(1)), value_micros != 0) AS m_value_currencies"
+            }
+        }
+    }
+
+    /// What holds where the catalogue has one currency.
+    pub(super) const fn alike(self) -> Option<&'static str> {
+        match self {
+            Base::Currencies => Some("1 AS m_currencies"),
+            Base::ValueCurrencies => Some("1 AS m_value_currencies"),
+            _ => None,
         }
     }
 
@@ -149,7 +203,8 @@ impl Base {
             Base::Clicks => Some("sumIf(count, type = 'click') AS m_clicks"),
             Base::Conversions => Some("sumIf(count, type = 'conversion') AS m_conversions"),
             Base::Cost => Some("sum(toInt128(cost_nanos)) AS m_cost"),
-            Base::Users | Base::Value => None,
+            Base::Currencies => Some(self.inner()),
+            Base::Users | Base::Value | Base::ValueCurrencies => None,
         }
     }
 }
@@ -191,9 +246,9 @@ pub static MEASURES: [Measure; 12] = [
     Measure {
         name: "cost_nanos",
         unit: Unit::Nanos,
-        bases: &[Base::Cost],
-        outer: "toString(m_cost) AS cost_nanos",
-        order: "m_cost",
+        bases: &[Base::Cost, Base::Currencies],
+        outer: "if(m_currencies > 1, NULL, toString(m_cost)) AS cost_nanos",
+        order: "if(m_currencies > 1, NULL, m_cost)",
     },
     count!("users", Users),
     Measure {
@@ -213,23 +268,23 @@ pub static MEASURES: [Measure; 12] = [
     Measure {
         name: "ecpm_nanos",
         unit: Unit::Nanos,
-        bases: &[Base::Cost, Base::Impressions],
-        outer: "toString(intDiv(m_cost * 1000, toInt128(nullIf(m_impressions, 0)))) AS ecpm_nanos",
-        order: "intDiv(m_cost * 1000, toInt128(nullIf(m_impressions, 0)))",
+        bases: &[Base::Cost, Base::Impressions, Base::Currencies],
+        outer: "if(m_currencies > 1, NULL, toString(intDiv(m_cost * 1000, toInt128(nullIf(m_impressions, 0))))) AS ecpm_nanos",
+        order: "if(m_currencies > 1, NULL, intDiv(m_cost * 1000, toInt128(nullIf(m_impressions, 0))))",
     },
     Measure {
         name: "ecpc_nanos",
         unit: Unit::Nanos,
-        bases: &[Base::Cost, Base::Clicks],
-        outer: "toString(intDiv(m_cost, toInt128(nullIf(m_clicks, 0)))) AS ecpc_nanos",
-        order: "intDiv(m_cost, toInt128(nullIf(m_clicks, 0)))",
+        bases: &[Base::Cost, Base::Clicks, Base::Currencies],
+        outer: "if(m_currencies > 1, NULL, toString(intDiv(m_cost, toInt128(nullIf(m_clicks, 0))))) AS ecpc_nanos",
+        order: "if(m_currencies > 1, NULL, intDiv(m_cost, toInt128(nullIf(m_clicks, 0))))",
     },
     Measure {
         name: "value_micros",
         unit: Unit::Micros,
-        bases: &[Base::Value],
-        outer: "toString(m_value) AS value_micros",
-        order: "m_value",
+        bases: &[Base::Value, Base::ValueCurrencies],
+        outer: "if(m_value_currencies > 1, NULL, toString(m_value)) AS value_micros",
+        order: "if(m_value_currencies > 1, NULL, m_value)",
     },
 ];
 

@@ -1,6 +1,7 @@
 //! Which events a question is about, beyond their times: `[{"dim":"country","op":"in","values":["DE"]}]`.
 
 use super::columns::{Dimension, dimension};
+use super::owners::Owners;
 use crate::api::problem::Problem;
 use crate::statistics::Question;
 use serde::Deserialize;
@@ -100,6 +101,18 @@ impl Filter {
         Ok(self)
     }
 
+    /// Whether a condition is on whose campaigns are.
+    #[must_use]
+    pub fn asks_owners(&self) -> bool {
+        self.0.iter().any(|c| c.dimension.owner)
+    }
+
+    /// Such conditions as conditions on campaigns.
+    #[must_use]
+    pub fn by(self, owners: &Owners) -> Filter {
+        Filter(self.0.into_iter().map(|c| c.by(owners)).collect())
+    }
+
     /// Whether the minutes' roll-up has all that is asked for.
     pub(super) fn rolls_up(&self) -> bool {
         self.0.iter().all(|c| c.dimension.rolled.is_some())
@@ -109,7 +122,8 @@ impl Filter {
     #[must_use]
     pub fn apply(&self, mut q: Question) -> Question {
         for (i, condition) in self.0.iter().enumerate().take(MOST_CONDITIONS) {
-            let Some(column) = condition.dimension.column else { continue };
+            // One on owners that nobody was asked for holds for nothing.
+            let Some(column) = condition.dimension.column else { return q.and("AND 0") };
             let list = if condition.dimension.number { NUMBERS[i] } else { TEXTS[i] };
             q = match condition.op {
                 Op::In => q.and("AND").and(column).and("IN").and(list),
@@ -131,9 +145,25 @@ impl Filter {
     }
 }
 
+impl Condition {
+    fn by(self, owners: &Owners) -> Condition {
+        let Some(campaigns) = dimension("campaign_id").filter(|_| self.dimension.owner) else { return self };
+        let listed = |payer: u32, currency: &str| match self.op {
+            Op::StartsWith => self.texts.iter().any(|prefix| currency.starts_with(prefix)),
+            Op::In | Op::NotIn if self.dimension.number => self.numbers.contains(&u64::from(payer)),
+            Op::In | Op::NotIn => self.texts.iter().any(|text| text == currency),
+        };
+        let numbers = owners.campaigns(self.dimension, listed);
+        // None at all is a condition too: of no campaign's number.
+        let numbers = if numbers.is_empty() { vec![u64::MAX] } else { numbers };
+        let op = if self.op == Op::NotIn { Op::NotIn } else { Op::In };
+        Condition { dimension: campaigns, op, texts: Vec::new(), numbers }
+    }
+}
+
 fn condition(given: Given) -> Result<Condition, String> {
     let dimension = dimension(&given.dim)
-        .filter(|d| d.column.is_some())
+        .filter(|d| d.column.is_some() || d.owner)
         .ok_or_else(|| "its dim is none that can be filtered by; times have parameters of their own".to_owned())?;
     if given.values.is_empty() || given.values.len() > MOST_VALUES {
         return Err(format!("a condition has 1 to {MOST_VALUES} values"));

@@ -5,9 +5,11 @@
 
 mod columns;
 mod filter;
+mod owners;
 
 pub use columns::{DIMENSIONS, Dimension, MEASURES, Measure, dimension, measure};
 pub use filter::Filter;
+pub use owners::Owners;
 
 use crate::api::params::Span;
 use crate::statistics::{Counted, Question, Statistics, StatisticsError};
@@ -44,6 +46,8 @@ pub struct Explore {
     pub order: Option<(Key, bool)>,
     /// At most so many rows.
     pub limit: u64,
+    /// Whose campaigns are; nobody's where the question [does not ask](Explore::asks_owners).
+    pub owners: Owners,
 }
 
 /// A row's cells by the names of their columns.
@@ -70,7 +74,22 @@ impl Explore {
             && self.step.is_none_or(|s| s % 60 == 0)
             && self.filter.rolls_up()
             && self.dimensions.iter().all(|d| d.rolled.is_some())
-            && self.bases().iter().all(|b| b.rolled().is_some())
+            && self.bases().iter().all(|b| b.rolled().is_some() || b.alike().is_some() && !self.owners.mixed())
+    }
+
+    /// Whether it can be answered only by who knows whose campaigns are: it is grouped or filtered by
+    /// that, or it adds amounts, which must be of one currency.
+    #[must_use]
+    pub fn asks_owners(&self) -> bool {
+        self.filter.asks_owners()
+            || self.dimensions.iter().any(|d| d.owner)
+            || self.bases().iter().any(|b| b.alike().is_some())
+    }
+
+    /// The same question by who knows it.
+    #[must_use]
+    pub fn by(self, owners: Owners) -> Explore {
+        Explore { filter: self.filter.by(&owners), owners, ..self }
     }
 
     fn bases(&self) -> BTreeSet<Base> {
@@ -78,6 +97,10 @@ impl Explore {
     }
 
     fn inner(&self, mut q: Question, rolled: bool) -> Question {
+        let mixed = self.owners.mixed();
+        if self.dimensions.iter().any(|d| d.owner) || mixed && self.bases().iter().any(|b| b.alike().is_some()) {
+            q = self.owners.define(q);
+        }
         q = q.and("SELECT 1 AS nothing");
         if let Some(step) = self.step {
             let step = i64::try_from(step).unwrap_or(i64::MAX);
@@ -92,7 +115,8 @@ impl Explore {
             q = q.and(",").and(dimension.rolled.filter(|_| rolled).unwrap_or(dimension.inner));
         }
         for base in self.bases() {
-            q = q.and(",").and(base.rolled().filter(|_| rolled).unwrap_or(base.inner()));
+            let counted = base.rolled().filter(|_| rolled).unwrap_or(base.inner());
+            q = q.and(",").and(base.alike().filter(|_| !mixed).unwrap_or(counted));
         }
         q = q.and(if rolled { "FROM stats_minute WHERE 1" } else { "FROM events WHERE 1" });
         q = if rolled { within(q, self.span, "minute") } else { within(q, self.span, "time") };
@@ -165,6 +189,7 @@ mod tests {
             measures: measures.iter().map(|m| measure(m).unwrap()).collect(),
             order: None,
             limit: 10,
+            owners: Owners::default(),
         }
     }
 

@@ -100,6 +100,8 @@ impl Statistics {
             .with_compression(Compression::None)
             .with_setting("readonly", "2")
             .with_setting("wait_end_of_query", "1")
+            // Some hundred thousand campaigns with whom they belong to.
+            .with_setting("max_query_size", "16777216")
             .with_setting("result_overflow_mode", "throw")
             .with_setting("timeout_overflow_mode", "throw")
             .with_setting("output_format_json_quote_64bit_integers", "0");

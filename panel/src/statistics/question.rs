@@ -64,6 +64,19 @@ impl Question {
         self
     }
 
+    /// Appends numbers with commas between them: lists that are too long for a bound value, which
+    /// travels in the address.
+    #[must_use]
+    pub fn numbers(mut self, numbers: &[u32]) -> Question {
+        for (i, number) in numbers.iter().enumerate() {
+            if i > 0 {
+                self.sql.push(',');
+            }
+            self.sql.push_str(&number.to_string());
+        }
+        self
+    }
+
     /// The SQL, without its values.
     #[cfg(test)]
     pub(crate) fn sql(&self) -> &str {

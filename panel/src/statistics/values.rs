@@ -3,7 +3,7 @@
 use super::{Counted, Question, Statistics, StatisticsError};
 use crate::api::params::Span;
 use crate::api::types::DimensionValue;
-use crate::explore::{Dimension, Explore, Filter, Key, measure, within};
+use crate::explore::{Dimension, Explore, Filter, Key, Owners, measure, within};
 
 impl Statistics {
     /// The commonest values, with how often they are there; with `search`, those that have it in them,
@@ -14,6 +14,7 @@ impl Statistics {
         span: Span,
         search: Option<&str>,
         limit: u64,
+        owners: Owners,
     ) -> Result<Counted<DimensionValue>, StatisticsError> {
         let Some(events) = measure("events") else {
             return Err(StatisticsError::Refused("there is no measure of that name".to_owned()));
@@ -25,7 +26,8 @@ impl Statistics {
             step: None,
             measures: vec![events],
             order: Some((Key::Measure(events), true)),
-            limit,
+            limit: if search.is_some() { u64::from(u32::MAX) } else { limit },
+            owners,
         };
         let q = match (search, dimension.column()) {
             (Some(search), Some(column)) => {
@@ -41,11 +43,19 @@ impl Statistics {
                 .text("search", search)
                 .uint("limit", limit)
             }
-            _ => Question::new("values", "SELECT toString(")
-                .and(dimension.name)
-                .and(") AS value, events FROM (")
-                .also(explore.question())
-                .and(") ORDER BY events DESC, value"),
+            // What no column holds is searched in the answer.
+            _ => {
+                let q =
+                    Question::new("values", "SELECT toString(").and(dimension.name).and(") AS value, events FROM (");
+                let q = q.also(explore.question()).and(")");
+                let q = match search {
+                    Some(search) => {
+                        q.and("WHERE positionCaseInsensitiveUTF8(value, {search: String}) > 0").text("search", search)
+                    }
+                    None => q,
+                };
+                q.and("ORDER BY events DESC, value LIMIT {most: UInt64}").uint("most", limit)
+            }
         };
         self.cached(q).await
     }

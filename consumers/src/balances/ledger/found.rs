@@ -189,11 +189,12 @@ pub(super) fn line(row: LineRow) -> Result<LedgerLine, LedgerError> {
     Ok(LedgerLine { hour, kind, events: fit(events, "events")?, cost_nanos: Nanos(cost) })
 }
 
-/// Number, name and advertiser of a campaign.
-pub(super) type ListedRow = (i64, String, i64);
+/// Number, name, advertiser and currency of a campaign.
+pub(super) type ListedRow = (i64, String, i64, String);
 
-pub(super) fn listed((id, name, advertiser): ListedRow) -> Result<Listed, LedgerError> {
-    Ok(Listed { campaign_id: fit(id, "campaign id")?, name, advertiser_id: fit(advertiser, "advertiser id")? })
+pub(super) fn listed((id, name, advertiser, currency): ListedRow) -> Result<Listed, LedgerError> {
+    let advertiser_id = fit(advertiser, "advertiser id")?;
+    Ok(Listed { campaign_id: fit(id, "campaign id")?, name, advertiser_id, currency })
 }
 
 /// Id, name, currency, balance, spent, stopped since.

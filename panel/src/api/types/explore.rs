@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct Table {
     /// What the cells are.
     pub columns: Vec<Column>,
-    /// Rows of cells: texts and amounts are strings, counts and ratios numbers, ratios without a
-    /// divisor `null`.
+    /// Rows of cells: texts and amounts are strings, counts and ratios numbers. `null`: a ratio without
+    /// a divisor, and an amount that would add different currencies.
     pub rows: Vec<Vec<serde_json::Value>>,
     /// There are more rows than `limit`.
     pub truncated: bool,

@@ -3,7 +3,16 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { api, query, type Query } from './client.ts';
 import { useCampaignNames } from './campaigns.ts';
-import type { AbResult, DimensionValue, Explored, Funnel, Retention, UsersOverTime } from './types.ts';
+import type {
+  AbResult,
+  Cell,
+  Column,
+  DimensionValue,
+  Explored,
+  Funnel,
+  Retention,
+  UsersOverTime,
+} from './types.ts';
 
 function useAsked<T>(path: string, params: Query, enabled = true) {
   return useQuery({
@@ -28,17 +37,43 @@ export function exportUrl(params: Query, format: 'csv' | 'parquet' | 'json'): st
   return `/api/v1/explore/export${query({ ...params, format })}`;
 }
 
-/** Campaigns' names by number, and the currency when there is only one. */
-export function useCatalogueWords(): {
-  names: ReadonlyMap<string, string>;
+/** Names by number. */
+export interface Names {
+  campaign_id: ReadonlyMap<string, string>;
+  advertiser_id: ReadonlyMap<string, string>;
+}
+
+interface CatalogueWords {
+  names: Names;
+  /** The currency when there is only one. */
   currency: string | undefined;
   mixed: boolean;
-} {
+  /** In which currency the amounts of a row are; `undefined` where it does not say. */
+  currencyOf: (columns: readonly Column[], row: readonly Cell[]) => string | undefined;
+}
+
+/** What the catalogue says of the numbers in answers. */
+export function useCatalogueWords(): CatalogueWords {
   const campaigns = useCampaignNames().data?.campaigns ?? [];
   const currencies = new Set(campaigns.map((c) => c.currency));
+  const currency = currencies.size === 1 ? [...currencies][0] : undefined;
+  const by = {
+    campaign_id: new Map(campaigns.map((c) => [String(c.campaign_id), c.currency])),
+    advertiser_id: new Map(campaigns.map((c) => [String(c.advertiser_id), c.currency])),
+    currency: new Map([...currencies].map((c) => [c, c])),
+  };
   return {
-    names: new Map(campaigns.map((c) => [String(c.campaign_id), c.name])),
-    currency: currencies.size === 1 ? [...currencies][0] : undefined,
+    names: {
+      campaign_id: new Map(campaigns.map((c) => [String(c.campaign_id), c.name])),
+      advertiser_id: new Map(campaigns.map((c) => [String(c.advertiser_id), c.advertiser_name ?? ''])),
+    },
+    currency,
     mixed: currencies.size > 1,
+    currencyOf: (columns, row) => {
+      const told = columns.map((column, i) =>
+        column.name in by ? by[column.name as keyof typeof by].get(String(row[i] ?? '')) : undefined,
+      );
+      return told.find((c) => c !== undefined) ?? currency;
+    },
   };
 }

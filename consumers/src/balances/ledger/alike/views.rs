@@ -124,10 +124,13 @@ pub(super) async fn advertisers(
 }
 
 pub(super) async fn directory(tx: &mut Connection) -> Result<Vec<Listed>, LedgerError> {
-    let rows: Vec<ListedRow> = sqlx::query_as("SELECT id, name, advertiser_id FROM campaigns ORDER BY id")
-        .fetch_all(tx)
-        .await
-        .map_err(failed)?;
+    let rows: Vec<ListedRow> = sqlx::query_as(
+        "SELECT c.id, c.name, c.advertiser_id, a.currency FROM campaigns c
+         JOIN advertisers a ON a.id = c.advertiser_id ORDER BY c.id",
+    )
+    .fetch_all(tx)
+    .await
+    .map_err(failed)?;
     rows.into_iter().map(found::listed).collect()
 }
 

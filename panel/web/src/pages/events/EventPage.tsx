@@ -69,7 +69,7 @@ function One({ event }: { event: EventFound }) {
                   'not attributed'
                 ) : (
                   <Link key="c" href={`/campaigns/${event.campaign_id}`}>
-                    {names.get(String(event.campaign_id)) ?? 'Campaign'} ({event.campaign_id})
+                    {names.campaign_id.get(String(event.campaign_id)) ?? 'Campaign'} ({event.campaign_id})
                   </Link>
                 ),
               ],

@@ -1,6 +1,7 @@
 /** The answer as a picture: lines over time for the largest groups, or bars. */
 
 import { useMemo } from 'react';
+import type { Names } from '../../api/explore.ts';
 import type { Cell, Column, Explored } from '../../api/types.ts';
 import { Bars } from '../../ui/Bars.tsx';
 import { Chart, type Series } from '../../ui/Chart.tsx';
@@ -13,19 +14,20 @@ const MOST_BARS = 12;
 interface ExploreChartProps {
   explored: Explored;
   measure: string;
-  names: ReadonlyMap<string, string>;
+  names: Names;
   currency: string | undefined;
+  currencyOf: (columns: readonly Column[], row: readonly Cell[]) => string | undefined;
   onBrush: (start: number, end: number) => void;
 }
 
-export function ExploreChart({ explored, measure, names, currency, onBrush }: ExploreChartProps) {
+export function ExploreChart({ explored, measure, names, currency, currencyOf, onBrush }: ExploreChartProps) {
   const at = explored.columns.findIndex((c) => c.name === measure);
   const column = explored.columns[at];
   if (!column) return null;
   return explored.columns.some((c) => c.kind === 'time') ? (
     <Lines explored={explored} column={column} at={at} names={names} currency={currency} onBrush={onBrush} />
   ) : (
-    <Ranking explored={explored} column={column} at={at} names={names} currency={currency} />
+    <Ranking explored={explored} column={column} at={at} names={names} currencyOf={currencyOf} />
   );
 }
 
@@ -33,22 +35,24 @@ interface PartProps {
   explored: Explored;
   column: Column;
   at: number;
-  names: ReadonlyMap<string, string>;
+  names: Names;
   currency: string | undefined;
 }
 
-function groupWords(
-  columns: readonly Column[],
-  row: readonly Cell[],
-  names: ReadonlyMap<string, string>,
-): string {
+function groupWords(columns: readonly Column[], row: readonly Cell[], names: Names): string {
   const words = columns.flatMap((c, i) =>
     c.kind === 'dimension' ? [valueWords(c.name, row[i] ?? null, names)] : [],
   );
   return words.join(' · ');
 }
 
-function Ranking({ explored, column, at, names, currency }: PartProps) {
+function Ranking({
+  explored,
+  column,
+  at,
+  names,
+  currencyOf,
+}: Omit<PartProps, 'currency'> & { currencyOf: ExploreChartProps['currencyOf'] }) {
   const rows = explored.rows.slice(0, MOST_BARS).map((row, i) => {
     const name = groupWords(explored.columns, row, names) || 'All events';
     const value = row[at] ?? null;
@@ -56,7 +60,7 @@ function Ranking({ explored, column, at, names, currency }: PartProps) {
       key: `${name}/${i}`,
       name,
       value: plotted(column, value) ?? 0,
-      words: measureWords(column, value, currency),
+      words: measureWords(column, value, currencyOf(explored.columns, row)),
     };
   });
   return (

@@ -18,12 +18,15 @@ import { ExploreTable } from './ExploreTable.tsx';
 import { MOST_GROUPS, questionOf, readState, useView } from './state.ts';
 import { columnWords, DIMENSIONS, MEASURES } from './vocabulary.ts';
 
+/** Amounts that are only missing where they would add different currencies. */
+const SUMS = ['cost_nanos', 'value_micros', 'ecpm_nanos'];
+
 const LIMITS = ['25', '100', '500', '1000'].map((n) => ({ value: n, label: `${n} rows` }));
 
 export default function ExplorePage() {
   const view = useView();
   const state = readState(view.params);
-  const { names, currency, mixed } = useCatalogueWords();
+  const { names, currency, mixed, currencyOf } = useCatalogueWords();
   const question = questionOf(state, view.span);
   const query = useExplore({ ...question, limit: state.limit });
   const explored = query.data;
@@ -41,9 +44,9 @@ export default function ExplorePage() {
     steps.push({ value: state.step, label: `Over time, by ${state.step}` });
   }
   const money = state.measures.some((m) => m.endsWith('_nanos') || m.endsWith('_micros'));
-  const apart =
-    state.groups.includes('campaign_id') ||
-    view.filters.some((f) => f.dim === 'campaign_id' && f.op === 'in');
+  const unlike = (explored?.rows ?? []).some((row) =>
+    explored?.columns.some((c, i) => SUMS.includes(c.name) && (row[i] ?? null) === null),
+  );
 
   return (
     <ExploreFrame
@@ -118,10 +121,10 @@ export default function ExplorePage() {
       ) : (
         <>
           {query.isError && <p className={css.warning}>{query.error.message}</p>}
-          {mixed && money && !apart && (
+          {mixed && money && unlike && (
             <p className={css.warning}>
-              Campaigns here are kept in several currencies. Group or filter by campaign before reading
-              amounts: without that they are sums of unlike things.
+              Amounts of different currencies are not added, so rows that hold several show none: group by
+              currency, advertiser or campaign, or filter by one currency.
             </p>
           )}
           <Card title={columnWords(measure)}>
@@ -130,6 +133,7 @@ export default function ExplorePage() {
               measure={measure}
               names={names}
               currency={currency}
+              currencyOf={currencyOf}
               onBrush={(start, end) => view.setRange({ from: Math.floor(start), to: Math.ceil(end) })}
             />
           </Card>
@@ -149,7 +153,7 @@ export default function ExplorePage() {
                 state.step === '' ? (key) => view.change({ order: nextSort(state.order, key) }) : undefined
               }
               names={names}
-              currency={currency}
+              currencyOf={currencyOf}
             />
           </Card>
         </>

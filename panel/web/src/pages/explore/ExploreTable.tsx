@@ -1,6 +1,7 @@
 /** The answer as a table, sorted by the database. */
 
 import { Link } from 'wouter';
+import type { Names } from '../../api/explore.ts';
 import type { Cell, Column, Explored } from '../../api/types.ts';
 import { DataTable, type TableColumn } from '../../ui/DataTable.tsx';
 import { Time } from '../../ui/Time.tsx';
@@ -10,18 +11,25 @@ interface ExploreTableProps {
   explored: Explored;
   order: string;
   onOrder: ((key: string) => void) | undefined;
-  names: ReadonlyMap<string, string>;
-  currency: string | undefined;
+  names: Names;
+  currencyOf: (columns: readonly Column[], row: readonly Cell[]) => string | undefined;
 }
 
-export function ExploreTable({ explored, order, onOrder, names, currency }: ExploreTableProps) {
+export function ExploreTable({ explored, order, onOrder, names, currencyOf }: ExploreTableProps) {
   const columns = explored.columns.map((column, i): TableColumn<Cell[]> => ({
     key: column.name,
     head: columnWords(column.name),
     numeric: column.kind === 'measure',
     rowHead: i === 0,
     sortable: onOrder !== undefined && column.kind !== 'time',
-    cell: (row) => <CellView column={column} value={row[i] ?? null} names={names} currency={currency} />,
+    cell: (row) => (
+      <CellView
+        column={column}
+        value={row[i] ?? null}
+        names={names}
+        currency={currencyOf(explored.columns, row)}
+      />
+    ),
   }));
   return (
     <DataTable
@@ -38,7 +46,7 @@ export function ExploreTable({ explored, order, onOrder, names, currency }: Expl
 interface CellViewProps {
   column: Column;
   value: Cell;
-  names: ReadonlyMap<string, string>;
+  names: Names;
   currency: string | undefined;
 }
 

@@ -1,5 +1,6 @@
 /** Dimensions and measures by name, and how a cell is said. */
 
+import type { Names } from '../../api/explore.ts';
 import type { Cell, Column } from '../../api/types.ts';
 import { formatMoney, formatMoneyShort, toPlot } from '../../lib/money.ts';
 import { formatCount, formatRatio, formatShort } from '../../lib/numbers.ts';
@@ -8,6 +9,8 @@ import { typeWords } from '../../lib/words.ts';
 export const DIMENSIONS = [
   { value: 'type', label: 'Event type' },
   { value: 'campaign_id', label: 'Campaign' },
+  { value: 'advertiser_id', label: 'Advertiser' },
+  { value: 'currency', label: 'Currency' },
   { value: 'tag', label: 'Tag' },
   { value: 'variation_id', label: 'Variation' },
   { value: 'site_id', label: 'Site' },
@@ -47,14 +50,14 @@ export function columnWords(name: string): string {
 }
 
 /** A dimension's value; the empty one has a name too. */
-export function valueWords(dimension: string, value: Cell, campaigns: ReadonlyMap<string, string>): string {
+export function valueWords(dimension: string, value: Cell, names: Names): string {
   const text = String(value ?? '');
-  if (dimension === 'campaign_id') {
+  if (dimension === 'campaign_id' || dimension === 'advertiser_id') {
     if (text === '0') return 'Not attributed';
-    const name = campaigns.get(text);
+    const name = names[dimension].get(text);
     return name ? `${name} (${text})` : text;
   }
-  if (text === '') return 'Not given';
+  if (text === '') return dimension === 'currency' ? 'Not attributed' : 'Not given';
   return dimension === 'type' ? typeWords(text) : text;
 }
 
