@@ -1,5 +1,6 @@
 /** Whether the figures can be trusted, and what to do where they cannot. */
 
+import { useCatalogueWords } from '../../api/explore.ts';
 import { useQuality } from '../../api/quality.ts';
 import type { Quality } from '../../api/types.ts';
 import { useNow } from '../../app/clock.ts';
@@ -31,11 +32,17 @@ const BUCKETS: Record<string, string> = {
 
 type Booked = Quality['duplicates'][number];
 
-const BOOKED: readonly TableColumn<Booked>[] = [
+const booked = (currency: string | undefined, mixed: boolean): readonly TableColumn<Booked>[] => [
   { key: 'type', head: 'Type', rowHead: true, cell: (r) => typeWords(r.type) },
   { key: 'log', head: 'Log', wideOnly: true, cell: (r) => <code>{r.log}</code> },
   { key: 'events', head: 'Events', numeric: true, cell: (r) => formatCount(r.events) },
-  { key: 'nanos', head: 'Not charged', numeric: true, cell: (r) => <Money nanos={r.nanos} /> },
+  {
+    key: 'nanos',
+    head: 'Not charged',
+    numeric: true,
+    // Kept by log and type, not by campaign: what several currencies come to is no amount.
+    cell: (r) => (mixed ? 'several currencies' : <Money nanos={r.nanos} currency={currency} />),
+  },
 ];
 
 export default function QualityPage() {
@@ -93,8 +100,10 @@ export default function QualityPage() {
 }
 
 function BookedTable({ rows, label, none }: { rows: readonly Booked[]; label: string; none: string }) {
+  const { currency, mixed } = useCatalogueWords();
   if (rows.length === 0) return <Empty title={none} />;
-  return <DataTable label={label} columns={BOOKED} rows={rows} rowKey={(r) => `${r.log}/${r.type}`} />;
+  const columns = booked(currency, mixed);
+  return <DataTable label={label} columns={columns} rows={rows} rowKey={(r) => `${r.log}/${r.type}`} />;
 }
 
 function sum(rows: readonly { events: number }[]): number {

@@ -10,7 +10,6 @@ import { Badge } from '../../ui/Badge.tsx';
 import { Button } from '../../ui/Button.tsx';
 import { Card } from '../../ui/Card.tsx';
 import { DataTable, type TableColumn } from '../../ui/DataTable.tsx';
-import { Money } from '../../ui/Money.tsx';
 import { Time } from '../../ui/Time.tsx';
 import css from './Quality.module.css';
 
@@ -62,7 +61,15 @@ function Verdict({ report }: { report: Reconciliation }) {
     { key: 'events', head: 'Holds', numeric: true, cell: (r) => formatCount(r.report.events) },
     { key: 'dead', head: 'Dead', numeric: true, cell: (r) => formatCount(r.report.dead) },
     { key: 'lag', head: 'Behind by', numeric: true, cell: (r) => formatCount(r.report.lag_events) },
-    { key: 'nanos', head: 'Cost', numeric: true, cell: (r) => <Money nanos={r.report.nanos} /> },
+    {
+      key: 'nanos',
+      head: 'Check sum of nanos',
+      numeric: true,
+      // Over all currencies, so it is no amount: it only has to be the same.
+      cell: (r) => (
+        <span className="num">{r.report.nanos === null ? '–' : BigInt(r.report.nanos).toLocaleString()}</span>
+      ),
+    },
   ];
   return (
     <div className={css.verdict} role="status">
