@@ -79,10 +79,10 @@ impl Fleet {
     /// Writes each role's configuration anew.
     fn configure(&self) {
         let others: Vec<(&str, std::net::SocketAddr)> = self.roles.iter().map(|r| (&*r.name, r.address)).collect();
-        std::fs::write(&self.config, self.shape.config(&self.addresses, &others, "")).expect("the folder is writable");
+        replace(&self.config, &self.shape.config(&self.addresses, &others, ""));
         for role in &self.roles {
             let text = self.shape.config(&self.addresses, &others, &role.name);
-            std::fs::write(self.folder.join(format!("{}.toml", role.name)), text).expect("the folder is writable");
+            replace(&self.folder.join(format!("{}.toml", role.name)), &text);
         }
     }
 
@@ -199,6 +199,13 @@ impl Fleet {
             assert_eq!(code, Some(0), "{} ended badly:\n{}", role.name, role.log());
         }
     }
+}
+
+/// Writes a file that is there whole at every moment: a role may be reading it.
+fn replace(path: &Path, text: &str) {
+    let aside = path.with_extension("new");
+    std::fs::write(&aside, text).expect("the folder is writable");
+    std::fs::rename(&aside, path).expect("a file can be put in another's place");
 }
 
 /// How often a fault is repeated: `PENSTOCK_ROUNDS`, or once.
