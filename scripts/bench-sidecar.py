@@ -6,6 +6,8 @@ usage: bench-sidecar.py PENSTOCK BARE     (PENSTOCK_TEST_KAFKA names the brokers
 Each process answers the same load (wrk, keep-alive connections, fixed bodies). Its CPU time (user and
 system, from /proc) counts from before the load until Kafka has acknowledged everything. All in one run,
 three rounds in turn, medians; the ratio to the bare server is what can be compared between machines.
+With --apart the measured process has the first core to itself, and brokers and load the others: with
+them on its own core it is put aside all the time, which costs it more than its work.
 With --outage it also measures resident memory and answers while the brokers are stopped.
 """
 import json
@@ -24,6 +26,8 @@ SECONDS = int(os.environ.get("BENCH_SECONDS", "8"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 CONNECTIONS = int(os.environ.get("BENCH_CONNECTIONS", "16"))
 TICK = os.sysconf("SC_CLK_TCK")
+# Cores of the measured process.
+MEASURED = os.sched_getaffinity(0)
 
 
 def event(n):
@@ -65,7 +69,8 @@ def load(url, folder, size, seconds=SECONDS):
 
 class Process:
     def __init__(self, arguments, ready):
-        self.child = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.child = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                                      preexec_fn=lambda: os.sched_setaffinity(0, MEASURED))
         for line in self.child.stdout:
             found = re.search(ready, line)
             if found:
@@ -77,6 +82,19 @@ class Process:
         self.child.send_signal(signal.SIGTERM)
         self.child.stdout.read()
         self.child.wait(60)
+
+
+def stand_apart():
+    """Takes the first core from everybody but the measured process."""
+    global MEASURED
+    every = os.sched_getaffinity(0)
+    MEASURED = {min(every)}
+    others = every - MEASURED
+    pids = pathlib.Path(os.environ["BENCH_CLUSTER"].split(" ", 1)[1]) / "pids"
+    for broker in pids.glob("kafka[0-9]*"):
+        for task in pathlib.Path(f"/proc/{broker.read_text().split()[0]}/task").iterdir():
+            os.sched_setaffinity(int(task.name), others)
+    os.sched_setaffinity(0, others)
 
 
 def sidecar(penstock, folder, brokers):
@@ -143,6 +161,8 @@ def per_cpu_second(process, folder, size, forwards):
 def main():
     penstock, bare = sys.argv[1:3]
     brokers = os.environ["PENSTOCK_TEST_KAFKA"]
+    if "--apart" in sys.argv:
+        stand_apart()
     with tempfile.TemporaryDirectory() as folder:
         yardstick, process = Process([bare], r"http://[0-9.:]+"), sidecar(penstock, folder, brokers)
         try:

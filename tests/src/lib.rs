@@ -14,9 +14,11 @@ pub mod letters;
 pub mod live;
 pub mod oracle;
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// The folder of the checkout.
@@ -51,9 +53,16 @@ pub struct System {
     pub engine: SocketAddr,
 }
 
+/// A free port that this process has not been given before: what is let go may be given again at once.
 fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("a bound listener has an address")
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        if GIVEN.lock().expect("nobody panics with the ports in hand").insert(address.port()) {
+            return address;
+        }
+    }
 }
 
 impl System {
