@@ -53,7 +53,8 @@ start_kafka() {
   need_part kafka/lib
   certificates
   local n config starting=()
-  [ -s "$dir/kafka.id" ] || head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n' >"$dir/kafka.id"
+  # No dash: one at the front would be taken for an option.
+  [ -s "$dir/kafka.id" ] || head -c 16 /dev/urandom | base64 | tr '+/' 'AB' | tr -d '=\n' >"$dir/kafka.id"
   for n; do
     if alive "kafka$n"; then continue; fi
     mkdir -p "$dir/kafka/$n"
