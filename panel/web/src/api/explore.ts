@@ -43,13 +43,15 @@ export interface Names {
   advertiser_id: ReadonlyMap<string, string>;
 }
 
+/** In which currency the amounts of a row are; `undefined` where it does not say. */
+export type CurrencyOf = (columns: readonly Column[], row: readonly Cell[]) => string | undefined;
+
 interface CatalogueWords {
   names: Names;
   /** The currency when there is only one. */
   currency: string | undefined;
   mixed: boolean;
-  /** In which currency the amounts of a row are; `undefined` where it does not say. */
-  currencyOf: (columns: readonly Column[], row: readonly Cell[]) => string | undefined;
+  currencyOf: CurrencyOf;
 }
 
 /** What the catalogue says of the numbers in answers. */

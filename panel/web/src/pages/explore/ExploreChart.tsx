@@ -1,7 +1,7 @@
 /** The answer as a picture: lines over time for the largest groups, or bars. */
 
 import { useMemo } from 'react';
-import type { Names } from '../../api/explore.ts';
+import type { CurrencyOf, Names } from '../../api/explore.ts';
 import type { Cell, Column, Explored } from '../../api/types.ts';
 import { Bars } from '../../ui/Bars.tsx';
 import { Chart, type Series } from '../../ui/Chart.tsx';
@@ -16,7 +16,7 @@ interface ExploreChartProps {
   measure: string;
   names: Names;
   currency: string | undefined;
-  currencyOf: (columns: readonly Column[], row: readonly Cell[]) => string | undefined;
+  currencyOf: CurrencyOf;
   onBrush: (start: number, end: number) => void;
 }
 
@@ -52,7 +52,7 @@ function Ranking({
   at,
   names,
   currencyOf,
-}: Omit<PartProps, 'currency'> & { currencyOf: ExploreChartProps['currencyOf'] }) {
+}: Omit<PartProps, 'currency'> & { currencyOf: CurrencyOf }) {
   const rows = explored.rows.slice(0, MOST_BARS).map((row, i) => {
     const name = groupWords(explored.columns, row, names) || 'All events';
     const value = row[at] ?? null;

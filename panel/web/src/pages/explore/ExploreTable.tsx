@@ -1,7 +1,7 @@
 /** The answer as a table, sorted by the database. */
 
 import { Link } from 'wouter';
-import type { Names } from '../../api/explore.ts';
+import type { CurrencyOf, Names } from '../../api/explore.ts';
 import type { Cell, Column, Explored } from '../../api/types.ts';
 import { DataTable, type TableColumn } from '../../ui/DataTable.tsx';
 import { Time } from '../../ui/Time.tsx';
@@ -12,7 +12,7 @@ interface ExploreTableProps {
   order: string;
   onOrder: ((key: string) => void) | undefined;
   names: Names;
-  currencyOf: (columns: readonly Column[], row: readonly Cell[]) => string | undefined;
+  currencyOf: CurrencyOf;
 }
 
 export function ExploreTable({ explored, order, onOrder, names, currencyOf }: ExploreTableProps) {
