@@ -125,7 +125,8 @@ pub enum FlushReason {
     End,
     /// No record came within [`Limits::idle`]; nothing was read.
     Idle,
-    /// Somebody asked for the range to be closed early; set by the pipeline, never by a log.
+    /// Somebody asked for the range to be closed early: an operator through the pipeline, or who waits
+    /// for the records of a spool to be in Kafka.
     Asked,
 }
 

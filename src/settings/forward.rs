@@ -12,7 +12,9 @@ pub struct ForwardSettings {
     pub max_rows: usize,
     /// Most bytes of one range. 64 KiB to 256 MiB. Default 4 MiB.
     pub max_bytes: usize,
-    /// A range is sent at the latest so long after its first record. 0 to 10s. Default 5ms.
+    /// A range is sent at the latest so long after its first record was read, and at once while an
+    /// answer waits for Kafka. Each range costs some milliseconds of processor time, here and in the
+    /// brokers. 0 to 10s. Default 50ms.
     #[serde(with = "humantime_serde")]
     pub max_age: Duration,
     /// Most bytes that wait in librdkafka, over all spool partitions. 1 MiB to 2 GiB. Default 64 MiB.
@@ -70,7 +72,7 @@ impl Default for ForwardSettings {
         Self {
             max_rows: 20_000,
             max_bytes: 4 << 20,
-            max_age: Duration::from_millis(5),
+            max_age: Duration::from_millis(50),
             buffer_bytes: 64 << 20,
             linger: Duration::from_millis(2),
             compression: Compression::Lz4,

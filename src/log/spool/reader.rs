@@ -273,7 +273,10 @@ impl<D: Disk> Log for SpoolLog<D> {
             if ends <= Instant::now() {
                 return Ok(reason);
             }
-            match tokio::time::timeout_at(ends, self.part.marks.wait_readable(next)).await {
+            if limits.end.is_none() && !out.is_empty() && self.part.marks.is_urgent(from) {
+                return Ok(FlushReason::Asked);
+            }
+            match tokio::time::timeout_at(ends, self.part.marks.wait_readable(next, from)).await {
                 Ok(Ok(())) => {}
                 // A failed partition has nothing more to come, but what is there stays readable.
                 Ok(Err(_)) => tokio::time::sleep_until(ends).await,

@@ -19,6 +19,8 @@ pub struct Watermarks {
     wanted: AtomicU64,
     /// How far the forwarder's target has it.
     replicated: AtomicU64,
+    /// The furthest offset somebody waits for until it is replicated.
+    urgent: AtomicU64,
     written_moved: Notify,
     synced_moved: Notify,
     replicated_moved: Notify,
@@ -35,6 +37,7 @@ impl Watermarks {
             synced: AtomicU64::new(end),
             wanted: AtomicU64::new(0),
             replicated: AtomicU64::new(0),
+            urgent: AtomicU64::new(0),
             written_moved: Notify::new(),
             synced_moved: Notify::new(),
             replicated_moved: Notify::new(),
@@ -68,12 +71,20 @@ impl Watermarks {
         self.replicated_moved.notify_waiters();
     }
 
-    /// Waits until everything below `offset` is on all in-sync replicas, and has it synced at once,
-    /// since forwarders see only what is. For offsets that are written. Cancel safe.
+    /// Waits until everything below `offset` is on all in-sync replicas. It is synced at once for that,
+    /// since forwarders see only what is, and a reader that gathers a range closes it at once. For
+    /// offsets that are written. Cancel safe.
     ///
     /// Errors: [`Failed`] when the partition fails first.
     pub async fn wait_replicated(&self, offset: Offset) -> Result<(), Failed> {
+        if self.replicated() >= offset {
+            return Ok(());
+        }
+        // Before the sync, so that whoever reads what it brings knows already.
+        self.urgent.fetch_max(offset, Ordering::AcqRel);
         self.wait_synced(offset).await?;
+        // What was synced before brings nobody to look.
+        self.synced_moved.notify_waiters();
         self.wait(&self.replicated_moved, || self.replicated() >= offset).await
     }
 
@@ -109,9 +120,16 @@ impl Watermarks {
         self.wait(&self.synced_moved, || self.synced() >= offset).await
     }
 
-    /// Waits until something at or behind `offset` is readable, without hurrying the sync.
-    pub(super) async fn wait_readable(&self, offset: Offset) -> Result<(), Failed> {
-        self.wait(&self.synced_moved, || self.synced() > offset).await
+    /// Whether somebody waits for records at or behind `offset` to be replicated.
+    pub(super) fn is_urgent(&self, offset: Offset) -> bool {
+        self.urgent.load(Ordering::Acquire) > offset
+    }
+
+    /// Waits until something at or behind `offset` is readable, or what was read from `read` on has
+    /// become urgent. Does not hurry the sync.
+    pub(super) async fn wait_readable(&self, offset: Offset, read: Offset) -> Result<(), Failed> {
+        let urgent = || read < offset && self.is_urgent(read);
+        self.wait(&self.synced_moved, || self.synced() > offset || urgent()).await
     }
 
     async fn wait(&self, moved: &Notify, done: impl Fn() -> bool) -> Result<(), Failed> {

@@ -115,6 +115,47 @@ fn a_waiting_reader_is_woken_by_the_sync() {
 }
 
 #[test]
+fn a_reader_that_gathers_goes_on_at_once_when_somebody_waits_for_kafka() {
+    // The one who waits comes before the record is readable, or while the reader has it already.
+    for readable in [false, true] {
+        let disk = SimDisk::new(5);
+        let (spool, _) = open(&disk);
+        let mut writer = spool.writer(0).unwrap();
+        append(&mut writer, &["a"]);
+        let marks = writer.watermarks();
+        let mut log = spool.viewer(0).unwrap();
+        let day = Duration::from_secs(86_400);
+        let gather = Limits { age: day, idle: day, ..limits() };
+        let mut records = Records::new();
+        block_on(async {
+            if readable {
+                spool.sync_now().unwrap();
+            }
+            let began = tokio::time::Instant::now();
+            let mut read = Box::pin(log.read(0, &gather, &mut records));
+            assert!(futures::poll!(&mut read).is_pending(), "nobody is in a hurry yet");
+            let mut wait = Box::pin(marks.wait_replicated(1));
+            assert!(futures::poll!(&mut wait).is_pending());
+            spool.sync_now().unwrap();
+            assert!(futures::poll!(&mut wait).is_pending());
+            assert_eq!(read.await.unwrap(), FlushReason::Asked);
+            assert_eq!(began.elapsed(), Duration::ZERO);
+            marks.set_replicated(1);
+            wait.await.unwrap();
+        });
+        assert_eq!(seen(&records), [(0, Some(b"a".to_vec()))]);
+        // What comes after it is in no hurry.
+        append(&mut writer, &["b"]);
+        spool.sync_now().unwrap();
+        let mut records = Records::new();
+        block_on(async {
+            let read = log.read(1, &gather, &mut records);
+            assert!(tokio::time::timeout(Duration::from_secs(60), read).await.is_err());
+        });
+    }
+}
+
+#[test]
 fn positions_survive_and_a_second_owner_fences_the_first() {
     let disk = SimDisk::new(5);
     let (spool, _) = open(&disk);
