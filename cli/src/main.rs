@@ -7,6 +7,7 @@
 mod args;
 mod commands;
 mod exit;
+mod memory;
 mod output;
 mod panel_api;
 mod parts;
@@ -20,6 +21,7 @@ use exit::Verdict;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    memory::keep_free_memory();
     let cli = Cli::parse();
     exit::report(run(cli))
 }

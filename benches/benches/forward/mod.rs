@@ -27,7 +27,7 @@ const GROUP: usize = 100;
 const ENQUEUED: usize = 300_000;
 const ROUNDS: usize = 5;
 /// Partitions of the spool: what a sidecar has on two cores, one a worker.
-static WORKERS: std::sync::LazyLock<u32> = std::sync::LazyLock::new(|| std::env::var("PENSTOCK_BENCH_PARTITIONS").ok().and_then(|s| s.parse().ok()).unwrap_or(2));
+const WORKERS: u32 = 2;
 const PARTITIONS: u32 = 6;
 
 struct NoLetters;
@@ -195,13 +195,13 @@ async fn forward(kafka: &KafkaSettings, bodies: &[Vec<u8>]) -> f64 {
     let dir = std::env::temp_dir().join(format!("penstock-bench-{}", std::process::id()));
     let clock = Arc::new(SystemClock);
     let settings = SpoolSettings { reserve_bytes: 1 << 20, ..SpoolSettings::default() };
-    let spool = Spool::open(RealDisk, &dir, *WORKERS, &settings, Retention::default(), clock.clone()).unwrap().0;
+    let spool = Spool::open(RealDisk, &dir, WORKERS, &settings, Retention::default(), clock.clone()).unwrap().0;
     let stop = CancellationToken::new();
     let (metrics, none) = (ForwardMetrics::detached(), None::<FixedIds>);
     let forward = ForwardSettings::default();
     let forwarder = Forwarder::start(kafka, &forward, dir.join("forward"), none, metrics, stop.clone()).unwrap();
     let (mut pipelines, mut handles, mut writers) = (Vec::new(), Vec::new(), Vec::new());
-    for partition in 0..*WORKERS {
+    for partition in 0..WORKERS {
         let id = LogId { name: spool.log_name().clone(), partition };
         let handle = PipelineHandle::new("kafka", id.clone());
         let pipeline = Pipeline::new(Parts {
@@ -229,7 +229,7 @@ async fn forward(kafka: &KafkaSettings, bodies: &[Vec<u8>]) -> f64 {
         let began = Instant::now();
         let mut group = GroupBuf::new();
         for (i, bodies) in bodies.chunks(GROUP).enumerate() {
-            let writer = &mut writers[i / 16 % *WORKERS as usize];
+            let writer = &mut writers[i / 16 % WORKERS as usize];
             group.clear();
             bodies.iter().for_each(|b| group.push(b));
             writer.append(&Group::plain(&group)).unwrap();
