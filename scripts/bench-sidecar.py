@@ -8,6 +8,7 @@ system, from /proc) counts from before the load until Kafka has acknowledged eve
 three rounds in turn, medians; the ratio to the bare server is what can be compared between machines.
 With --apart the measured process has the first core to itself, and brokers and load the others: with
 them on its own core it is put aside all the time, which costs it more than its work.
+BENCH_FORWARD holds settings of the forwarder, such as: max_age = "5ms"
 With --outage it also measures resident memory and answers while the brokers are stopped.
 """
 import json
@@ -114,6 +115,8 @@ kpis_topic = "{name}.kpis"
 workers = 1
 [spool]
 reserve_bytes = 1048576
+[forward]
+{os.environ.get("BENCH_FORWARD", "")}
 """)
     subprocess.run([penstock, "topics", "apply", "--yes", "--config", str(config)], check=True, stdout=subprocess.DEVNULL)
     process = Process([penstock, "sidecar", "--config", str(config), "--data", f"{folder}/data", "--listen", "127.0.0.1:0"],
