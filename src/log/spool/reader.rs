@@ -11,7 +11,7 @@ use super::readers::{Reader, StoreError};
 use super::scan::{Found, Window, find};
 use super::segment::Segment;
 use super::spool::{Inner, Owner};
-use crate::log::{FlushReason, Limits, Log, LogError, LogId, Offset, Position, Records};
+use crate::log::{FlushReason, Limits, Log, LogError, LogId, Offset, Position, Range, Records};
 use crate::time::Micros;
 use std::io;
 use std::sync::Arc;
@@ -273,10 +273,12 @@ impl<D: Disk> Log for SpoolLog<D> {
             if ends <= Instant::now() {
                 return Ok(reason);
             }
-            if limits.end.is_none() && !out.is_empty() && self.part.marks.is_urgent(from) {
+            // Of a range whose end is given, no part is of use early.
+            let gathered = Range { from: if limits.end.is_none() { from } else { next }, to: next };
+            if self.part.marks.is_urgent(gathered) {
                 return Ok(FlushReason::Asked);
             }
-            match tokio::time::timeout_at(ends, self.part.marks.wait_readable(next, from)).await {
+            match tokio::time::timeout_at(ends, self.part.marks.wait_readable(gathered)).await {
                 Ok(Ok(())) => {}
                 // A failed partition has nothing more to come, but what is there stays readable.
                 Ok(Err(_)) => tokio::time::sleep_until(ends).await,

@@ -4,7 +4,7 @@
 //! an atomic load.
 
 use super::error::{Failed, WaitError};
-use crate::log::Offset;
+use crate::log::{Offset, Range};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -120,16 +120,15 @@ impl Watermarks {
         self.wait(&self.synced_moved, || self.synced() >= offset).await
     }
 
-    /// Whether somebody waits for records at or behind `offset` to be replicated.
-    pub(super) fn is_urgent(&self, offset: Offset) -> bool {
-        self.urgent.load(Ordering::Acquire) > offset
+    /// Whether somebody waits for records of `gathered`, or for later ones, to be replicated.
+    pub(super) fn is_urgent(&self, gathered: Range) -> bool {
+        !gathered.is_empty() && self.urgent.load(Ordering::Acquire) > gathered.from
     }
 
-    /// Waits until something at or behind `offset` is readable, or what was read from `read` on has
-    /// become urgent. Does not hurry the sync.
-    pub(super) async fn wait_readable(&self, offset: Offset, read: Offset) -> Result<(), Failed> {
-        let urgent = || read < offset && self.is_urgent(read);
-        self.wait(&self.synced_moved, || self.synced() > offset || urgent()).await
+    /// Waits until something behind `gathered` is readable, or it has become urgent. Does not hurry
+    /// the sync.
+    pub(super) async fn wait_readable(&self, gathered: Range) -> Result<(), Failed> {
+        self.wait(&self.synced_moved, || self.synced() > gathered.to || self.is_urgent(gathered)).await
     }
 
     async fn wait(&self, moved: &Notify, done: impl Fn() -> bool) -> Result<(), Failed> {

@@ -156,6 +156,30 @@ fn a_reader_that_gathers_goes_on_at_once_when_somebody_waits_for_kafka() {
 }
 
 #[test]
+fn a_range_whose_end_is_given_waits_for_it_however_urgent_it_is() {
+    let disk = SimDisk::new(6);
+    let (spool, _) = open(&disk);
+    let mut writer = spool.writer(0).unwrap();
+    append(&mut writer, &["a"]);
+    let marks = writer.watermarks();
+    let mut log = spool.viewer(0).unwrap();
+    let mut records = Records::new();
+    block_on(async {
+        let mut wait = Box::pin(marks.wait_replicated(1));
+        assert!(futures::poll!(&mut wait).is_pending());
+        spool.sync_now().unwrap();
+        let minute = Duration::from_secs(60);
+        let pinned = Limits { age: minute, idle: minute, end: Some(2), ..limits() };
+        let mut read = Box::pin(log.read(0, &pinned, &mut records));
+        assert!(futures::poll!(&mut read).is_pending(), "it sleeps");
+        append(&mut writer, &["b"]);
+        spool.sync_now().unwrap();
+        assert_eq!(read.await.unwrap(), FlushReason::End);
+    });
+    assert_eq!(records.len(), 2);
+}
+
+#[test]
 fn positions_survive_and_a_second_owner_fences_the_first() {
     let disk = SimDisk::new(5);
     let (spool, _) = open(&disk);
