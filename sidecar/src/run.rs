@@ -1,8 +1,9 @@
 //! Starts the sidecar's servers and drains them.
 
+use crate::http::front::Front;
 use crate::http::gate::{Gate, Rules};
 use crate::http::listen::{self, ListenError, SocketFile};
-use crate::http::{Shared, routes};
+use crate::http::{Shared, events, routes};
 use crate::intake::body::BodyBudget;
 use crate::intake::insert::{self, Inserter, Jobs};
 use crate::intake::keys::Keys;
@@ -10,6 +11,7 @@ use crate::intake::rate::Rate;
 use crate::intake::worker::{Intake, Worker};
 use crate::stop_list::StopList;
 use crate::stop_list::follow::{Following, follow};
+use actix_service::IntoServiceFactory;
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
 use penstock::event::IdSource;
@@ -141,11 +143,14 @@ impl Sidecar {
         let (inserter, jobs) = insert::channel();
         let factory = move || {
             let worker = worker_of_this_thread(instance, &for_app.intake, &jobs);
-            App::new()
-                .app_data(worker)
+            let app = App::new()
                 .app_data(web::Data::new(for_app.clone()))
                 .wrap(Gate(Arc::clone(&rules)))
                 .configure(routes)
+                .into_factory();
+            let rules = Arc::clone(&rules);
+            let intake = move |route, request| events::answer(Rc::clone(&worker), Arc::clone(&rules), route, request);
+            Front { intake, app }
         };
         let front = &shared.settings;
         let mut server = HttpServer::new(factory)

@@ -7,11 +7,12 @@
 use super::batch::{self, Enqueued, Message, Slice, Ticket, TopicHandle};
 use super::client;
 use super::context::Context;
+use super::served::Served;
 use crate::settings::{KafkaSettings, SettingsError};
 use bytes::Bytes;
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::error::KafkaError;
-use rdkafka::producer::{Producer as _, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, Producer as _};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -52,6 +53,9 @@ pub enum ProducerError {
     /// librdkafka does not take the configuration.
     #[error("the Kafka producer cannot be made: {0}")]
     Create(#[source] KafkaError),
+    /// The operating system gives it no thread.
+    #[error("the Kafka producer has no thread: {0}")]
+    Thread(#[source] std::io::Error),
     /// librdkafka does not take the topic's name.
     #[error("the topic {0:?} cannot be written to")]
     Topic(String),
@@ -61,7 +65,7 @@ pub enum ProducerError {
 pub struct Producer {
     /// Before the client: topics are given back before it is destroyed.
     topics: Mutex<HashMap<String, Arc<TopicHandle>>>,
-    client: ThreadedProducer<Context>,
+    client: Served,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -87,8 +91,9 @@ impl Producer {
             .set("batch.size", options.max_message_bytes.to_string())
             // A broker that comes back is used soon.
             .set("reconnect.backoff.max.ms", "1000");
-        let client = ThreadedProducer::from_config_and_context(&config, Context::default());
-        Ok(Producer { topics: Mutex::default(), client: client.map_err(ProducerError::Create)? })
+        let client = BaseProducer::from_config_and_context(&config, Context::default());
+        let client = Served::new(client.map_err(ProducerError::Create)?).map_err(ProducerError::Thread)?;
+        Ok(Producer { topics: Mutex::default(), client })
     }
 
     /// Enqueues messages in their order for one partition and counts them in `ticket`. Never waits.

@@ -1,12 +1,13 @@
-//! The gate before all routes: Host and Origin, and counting what goes through.
+//! The gate before all routes: Host and Origin, and counting what goes through. [`Gate`] stands before the
+//! router; intake, which is answered ahead of it, asks the same [`Rules`].
 //!
 //! A browser can be made to send requests to loopback addresses. [`Guard`] says which of them are
 //! refused with 403; pages of `sidecar.allowed_origins` get the CORS headers that let them in.
 
 use super::problem::{Problem, ProblemCode};
 use actix_web::body::{EitherBody, MessageBody};
-use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::dev::{RequestHead, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode, Version};
 use actix_web::{Error, HttpResponse, ResponseError};
 use futures::future::{Either, Ready, ready};
@@ -37,7 +38,8 @@ impl Rules {
         Self { guard, origins: settings.allowed_origins.clone(), metrics }
     }
 
-    fn check(&self, request: &ServiceRequest) -> Result<(), Problem> {
+    /// Whether this request may come in. Errors: `host_not_allowed`, `origin_not_allowed` (403).
+    pub fn check(&self, request: &RequestHead) -> Result<(), Problem> {
         let headers = request.headers();
         let text = |name: &HeaderName| match headers.get(name).map(HeaderValue::to_str) {
             Some(Ok(text)) => Some(text),
@@ -47,11 +49,11 @@ impl Rules {
         let host = match text(&header::HOST) {
             // No browser comes over the Unix socket, and none speaks HTTP/1.0: health checks of old
             // load balancers do, without any Host.
-            _ if request.peer_addr().is_none() => Some("localhost"),
-            None if request.version() == Version::HTTP_10 => Some("localhost"),
+            _ if request.peer_addr.is_none() => Some("localhost"),
+            None if request.version == Version::HTTP_10 => Some("localhost"),
             host => host,
         };
-        let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+        let reads = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS);
         let allowed = if reads {
             self.guard.read(host)
         } else {
@@ -66,16 +68,31 @@ impl Rules {
         })
     }
 
-    fn allowed(&self, origin: &HeaderValue) -> Option<HeaderValue> {
+    /// The request's origin, when pages from there may read answers.
+    #[must_use]
+    pub fn origin(&self, request: &RequestHead) -> Option<HeaderValue> {
+        let origin = request.headers().get(header::ORIGIN)?;
         let text = origin.to_str().ok()?;
         self.origins.iter().any(|o| o.eq_ignore_ascii_case(text)).then(|| origin.clone())
     }
 
+    /// Counts a request that was refused as a whole.
+    pub fn count(&self, code: &'static str) {
+        self.metrics.problems.get_or_create(&CodeLabel { code }).inc();
+    }
+
+    /// Counts a request as under way, until what is returned goes.
+    #[must_use]
+    pub fn under_way(&self) -> UnderWay {
+        self.metrics.inflight_requests.inc();
+        UnderWay(self.metrics.inflight_requests.clone())
+    }
+
     /// The answer to a browser that asks whether it may send (CORS), for allowed origins.
-    fn preflight(&self, request: &ServiceRequest) -> Option<HttpResponse> {
-        let asks = request.method() == Method::OPTIONS
-            && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
-            && request.headers().get(header::ORIGIN).is_some_and(|o| self.allowed(o).is_some());
+    fn preflight(&self, request: &RequestHead, origin: Option<&HeaderValue>) -> Option<HttpResponse> {
+        let asks = request.method == Method::OPTIONS
+            && origin.is_some()
+            && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
         asks.then(|| {
             HttpResponse::NoContent()
                 .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"))
@@ -132,19 +149,20 @@ where
     forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        if let Err(problem) = self.rules.check(&request) {
-            self.rules.metrics.problems.get_or_create(&CodeLabel { code: problem.code() }).inc();
+        let head = request.request().head();
+        if let Err(problem) = self.rules.check(head) {
+            self.rules.count(problem.code());
             let response = request.into_response(problem.error_response());
             return Either::Left(ready(Ok(response.map_into_right_body())));
         }
-        let origin = request.headers().get(header::ORIGIN).and_then(|o| self.rules.allowed(o));
-        if let Some(preflight) = self.rules.preflight(&request) {
+        let origin = self.rules.origin(head);
+        if let Some(preflight) = self.rules.preflight(head, origin.as_ref()) {
             let mut response = request.into_response(preflight);
-            allow(&mut response, origin);
+            allow(response.headers_mut(), origin);
             return Either::Left(ready(Ok(response.map_into_right_body())));
         }
         let rules = Arc::clone(&self.rules);
-        let under_way = Some(UnderWay::new(&rules.metrics.inflight_requests));
+        let under_way = Some(rules.under_way());
         Either::Right(Answering { answer: self.service.call(request), rules, origin, under_way })
     }
 }
@@ -175,31 +193,25 @@ where
         if response.status().as_u16() >= 400 {
             let code = response.response().extensions().get::<ProblemCode>().copied();
             if let Some(ProblemCode(code)) = code {
-                this.rules.metrics.problems.get_or_create(&CodeLabel { code }).inc();
+                this.rules.count(code);
             }
         }
-        allow(&mut response, this.origin.take());
+        allow(response.headers_mut(), this.origin.take());
         Poll::Ready(Ok(response.map_into_left_body()))
     }
 }
 
 /// Lets a page of an allowed origin read the answer.
-fn allow<B>(response: &mut ServiceResponse<B>, origin: Option<HeaderValue>) {
+pub fn allow(answer: &mut HeaderMap, origin: Option<HeaderValue>) {
     if let Some(origin) = origin {
-        response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        response.headers_mut().append(header::VARY, HeaderValue::from_static("origin"));
+        answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        answer.append(header::VARY, HeaderValue::from_static("origin"));
     }
 }
 
-/// Counts a request while it is under way, also when its client goes away.
-struct UnderWay(Gauge);
-
-impl UnderWay {
-    fn new(gauge: &Gauge) -> Self {
-        gauge.inc();
-        UnderWay(gauge.clone())
-    }
-}
+/// A request under way; also one whose client goes away ends.
+#[derive(Debug)]
+pub struct UnderWay(Gauge);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {

@@ -2,6 +2,7 @@
 
 pub mod campaigns;
 pub mod events;
+pub mod front;
 pub mod gate;
 pub mod health;
 pub mod listen;
@@ -37,12 +38,10 @@ pub struct Shared {
     pub draining: CancellationToken,
 }
 
-/// All routes. A new event type gets its own by being in [`TYPES`].
+/// All routes but intake's, which [`front`] answers: here it is only said that they take `POST`.
 pub fn routes(config: &mut web::ServiceConfig) {
-    config.service(post("/v1/events").route(web::post().to(events::events)));
-    for kind in TYPES {
-        let handler = move |request, body| events::payload(kind, request, body);
-        config.service(post(&format!("/v1/{}", kind.name)).route(web::post().to(handler)));
+    for name in TYPES.iter().map(|kind| kind.name).chain(["events"]) {
+        config.service(post(&format!("/v1/{name}")));
     }
     config
         .service(get("/v1/campaigns/{id}").route(reading().to(campaigns::campaign)))
@@ -62,7 +61,10 @@ fn get(path: &str) -> Resource {
 }
 
 fn post(path: &str) -> Resource {
-    web::resource(path).default_service(web::to(|request: HttpRequest| wrong_method(request, "POST")))
+    // A path that only decoding makes equal (`/v1/%65vents`) is none of intake's.
+    web::resource(path)
+        .route(web::post().to(not_found))
+        .default_service(web::to(|request: HttpRequest| wrong_method(request, "POST")))
 }
 
 async fn wrong_method(request: HttpRequest, allowed: &'static str) -> HttpResponse {

@@ -5,6 +5,7 @@
 
 use penstock::log::Offset;
 use std::cell::{Cell, OnceCell};
+use tokio::time::Instant;
 
 /// Why a turn's write failed.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +20,7 @@ pub struct NotWritten {
 #[derive(Debug, Default)]
 pub struct Turn {
     outcome: OnceCell<Result<(), NotWritten>>,
+    written: Cell<Option<Instant>>,
     requests: Cell<u64>,
 }
 
@@ -38,8 +40,14 @@ impl Turn {
         self.outcome.get().is_some()
     }
 
+    /// When the write had succeeded: one reading of the clock for all of its requests.
+    pub fn written(&self) -> Option<Instant> {
+        self.written.get()
+    }
+
     /// Tells everybody; the first outcome holds.
     pub fn settle(&self, outcome: Result<(), NotWritten>) {
+        self.written.set(outcome.is_ok().then(Instant::now));
         let first = self.outcome.set(outcome).is_ok();
         debug_assert!(first, "a turn is written once");
     }

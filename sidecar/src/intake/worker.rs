@@ -206,8 +206,9 @@ impl<D: Disk> Worker<D> {
         key: Option<GroupKey<'_>>,
     ) -> Result<Step, Problem> {
         let intake = &*self.intake;
+        let received = intake.clock.now();
         let defaults = Defaults {
-            received: intake.clock.now(),
+            received,
             server: &intake.server,
             max_future: intake.settings.max_future,
             max_event_bytes: intake.settings.max_event_bytes,
@@ -229,7 +230,7 @@ impl<D: Disk> Worker<D> {
             Some(claimed) => claimed,
             none => none.insert(claim(&intake.spool, &mut state.next_partition)?),
         };
-        match claimed.writer.append(&group) {
+        match claimed.writer.append_at(&group, received) {
             Ok(range) => {
                 let turn = state.turn.get_or_insert_with(Rc::default);
                 turn.join();
@@ -260,7 +261,8 @@ impl<D: Disk> Worker<D> {
         }
         self.durable(request.durability, &marks, range.to).await?;
         tally.count(&self.counters);
-        self.acknowledge(request);
+        let written = turn.written().filter(|_| request.durability == Durability::Os);
+        self.acknowledge(request, written.unwrap_or_else(Instant::now));
         Ok(Answered { status: StatusCode::ACCEPTED, body: answer })
     }
 
@@ -277,7 +279,7 @@ impl<D: Disk> Worker<D> {
             self.durable(request.durability, &marks, answer.range.to).await?;
         }
         self.count_repeat(outcome);
-        self.acknowledge(request);
+        self.acknowledge(request, Instant::now());
         Ok(Answered { status: StatusCode::ACCEPTED, body: Bytes::from_owner(answer.bytes) })
     }
 
@@ -322,12 +324,13 @@ impl<D: Disk> Worker<D> {
         }
     }
 
-    fn acknowledge(&self, request: &Request<'_>) {
+    /// Counts a request whose events are as durable as asked for since `at`.
+    fn acknowledge(&self, request: &Request<'_>, at: Instant) {
         let durability = request.durability;
         let ack = self.acks[durability as usize].get_or_init(|| {
             self.intake.metrics.ack.get_or_create_owned(&DurabilityLabel { durability: durability.name() })
         });
-        ack.observe(request.started.elapsed().as_secs_f64());
+        ack.observe(at.saturating_duration_since(request.started).as_secs_f64());
     }
 
     fn count_repeat(&self, outcome: &'static str) {

@@ -131,6 +131,7 @@ async fn wrong_headers_are_named() {
         (side.request(Method::DELETE, "/v1/click"), is(405, "method_not_allowed")),
         (side.request(Method::POST, "/v1/stopped"), is(405, "method_not_allowed")),
         (side.request(Method::POST, "/v1/pageview").body("{}"), is(404, "not_found")),
+        (side.request(Method::POST, "/v1/%65vents").body("{}"), is(404, "not_found")),
         (side.request(Method::GET, "/"), is(404, "not_found")),
         (side.request(Method::GET, "/v1/campaigns/abc"), is(400, "invalid_campaign_id")),
         (side.request(Method::GET, "/v1/campaigns/0"), is(400, "invalid_campaign_id")),

@@ -90,6 +90,12 @@ impl<D: Disk> Writer<D> {
     /// With a key, the key now goes the way of the next flush: done when it succeeds, free again
     /// when it fails. Errors: [`AppendError`]; nothing is appended then.
     pub fn append(&mut self, group: &Group<'_>) -> Result<Range, AppendError> {
+        let now = self.spool.clock.now();
+        self.append_at(group, now)
+    }
+
+    /// The same for a caller that has just asked the spool's clock: `now` is the group's time of writing.
+    pub fn append_at(&mut self, group: &Group<'_>, now: Micros) -> Result<Range, AppendError> {
         self.part.marks.check()?;
         if self.spool.is_closed() {
             return Err(AppendError::Failed(Failed(Arc::from("the spool is closed"))));
@@ -107,7 +113,6 @@ impl<D: Disk> Writer<D> {
         let too_large = |_| AppendError::TooLarge { bytes, max };
         let body = u32::try_from(meta + records.len()).map_err(too_large)?;
         let meta = u32::try_from(meta).map_err(too_large)?;
-        let now = self.spool.clock.now();
         self.take_space(bytes as u64, now)?;
 
         let rotate = self.must_rotate(bytes as u64);

@@ -1,0 +1,58 @@
+//! The thread that serves a producer's delivery reports.
+//!
+//! The binding's own (`ThreadedProducer`) asks librdkafka for 100 ms at a time. librdkafka counts whole
+//! milliseconds, so that the last part of one is spent asking without a wait: a hundredth of a core for each
+//! producer that does nothing. This one asks for longer, and for a little more than whole milliseconds.
+
+use super::context::Context;
+use rdkafka::producer::BaseProducer;
+use std::io;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+/// How long one call waits for reports; an end waits for it. A wait of 250 ms ends a few hundredths of a
+/// millisecond late, which is what is above it.
+const WAIT: Duration = Duration::from_micros(250_050);
+
+/// A client whose reports are served until it goes.
+pub(super) struct Served {
+    client: Arc<BaseProducer<Context>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Served {
+    /// Errors: there is no thread to be had.
+    pub fn new(client: BaseProducer<Context>) -> io::Result<Self> {
+        let (client, stop) = (Arc::new(client), Arc::new(AtomicBool::new(false)));
+        let (polled, stopped) = (Arc::clone(&client), Arc::clone(&stop));
+        let thread = Builder::new().name("kafka-reports".to_owned()).spawn(move || {
+            while !stopped.load(Ordering::Acquire) {
+                polled.poll(WAIT);
+            }
+        })?;
+        Ok(Served { client, stop, thread: Some(thread) })
+    }
+}
+
+impl Deref for Served {
+    type Target = BaseProducer<Context>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.client
+    }
+}
+
+impl Drop for Served {
+    /// Joins the thread, so that the client ends here: who drops a producer may go by that nothing of it
+    /// is sent any more.
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread of a Kafka producer's reports has died");
+        }
+    }
+}
