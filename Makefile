@@ -128,6 +128,11 @@ $(DEPLOY_TOOLS)/.ready:
 capacity: ## machines, partitions, disks and money for 1, 20 and 100 billion events a day, from measured figures
 	@scripts/capacity.py docs/capacity.json
 
+.PHONY: capacity-measure
+capacity-measure: parts web ## what an event costs each role and server, measured anew into docs/capacity.json (release build, ten minutes)
+	$(RELEASE) --bin penstock
+	DEMO_CAPACITY=docs/capacity.json DEMO_RATE=$${DEMO_RATE:-5000} scripts/demo-cluster.sh "$(OUT)/penstock"
+
 .PHONY: advisories
 advisories: $(DENY) ## known vulnerabilities in dependencies (needs the advisory database: network)
 	$(DENY) check advisories

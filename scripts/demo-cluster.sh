@@ -2,6 +2,7 @@
 # The main job on real servers, a process for each role: Kafka, MariaDB, HDFS, registry and the
 # ClickHouse engine up, two sidecars, three consumers and the panel, load, reconcile, everything down.
 # usage: demo-cluster.sh PENSTOCK_BINARY      (called by `make demo-cluster`)
+# With DEMO_CAPACITY=FIGURES.json what an event costs is measured into that file (`make capacity-measure`).
 set -euo pipefail
 penstock=$1
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -93,6 +94,39 @@ ready() {
   done
 }
 
+accepted() {
+  local name
+  for name in sidecar-1 sidecar-2; do curl -fsS "http://$(address "$name")/metrics"; done |
+    awk '/^penstock_intake_accepted_events_total/ {n += $NF} END {printf "%d\n", n}'
+}
+# Bytes of all files below these folders whose paths match.
+bytes() {
+  local path=$1
+  shift
+  find "$@" -type f -path "$path" -printf '%s\n' | awk '{n += $1} END {printf "%d\n", n}'
+}
+# measure EVENTS: notes what has been used so far (0), or writes what each of the events has cost since.
+measure() {
+  local i role of=() at=$data/servers
+  for i in "${!names[@]}"; do
+    role=${names[$i]}
+    case $role in
+      panel) continue ;;
+      sidecar-*) role=sidecar ;;
+      *) role="consume $role" ;;
+    esac
+    of+=("$role=${pids[$i]}")
+  done
+  for i in "$at"/pids/kafka[0-9]*; do of+=("Kafka, three brokers=$(cut -d' ' -f1 "$i")"); done
+  of+=("ClickHouse=$(cut -d' ' -f1 "$at/pids/engine")" "MariaDB=$(cut -d' ' -f1 "$at/pids/mariadb")")
+  "$here/scripts/capacity.py" measure "$DEMO_CAPACITY" --events "$1" "${of[@]}" \
+    --disk spool="$(bytes '*/spool/*' "$data"/sidecar-*)" \
+    --disk kafka="$(bytes '*/ads.*.log' "$at"/kafka/[0-9]*/data | awk '{print int($1 / 3)}')" \
+    --disk archive="$(bytes '*/blk_*[0-9]' "$at/hdfs/data")" \
+    --disk clickhouse="$(curl -fsS "$PENSTOCK_TEST_CLICKHOUSE/" --data-binary \
+      "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = 'penstock'")"
+}
+
 say "topics"
 "$penstock" topics apply --yes --config "$data/cluster.toml"
 
@@ -111,6 +145,8 @@ say "a made-up catalogue: 100 campaigns, 1000 tags"
 export PENSTOCK_PANEL=http://$(address panel)
 "$penstock" seed --campaigns 100 --tags 1000
 
+if [ -n "${DEMO_CAPACITY:-}" ]; then measure 0; fi
+
 say "the publisher simulator on both sidecars: twice $rate events a second for $seconds s"
 PENSTOCK_SIDECAR=http://$(address sidecar-1) "$penstock" simulate --rate "$rate" --duration "${seconds}s" >"$data/simulate-1.log" 2>&1 &
 other=$!
@@ -120,6 +156,8 @@ tail -n 3 "$data/simulate-1.log"
 
 say "waiting until all is taken in, and comparing acknowledged, archived, counted and charged"
 "$penstock" reconcile --wait 120s
+
+if [ -n "${DEMO_CAPACITY:-}" ]; then measure "$(accepted)"; fi
 
 say "counts per type, from ClickHouse"
 curl -fsS "$PENSTOCK_TEST_CLICKHOUSE/" --data-binary \
