@@ -131,7 +131,7 @@ capacity: ## machines, partitions, disks and money for 1, 20 and 100 billion eve
 .PHONY: capacity-measure
 capacity-measure: parts web ## what an event costs each role and server, measured anew into docs/capacity.json (release build, ten minutes)
 	$(RELEASE) --bin penstock
-	DEMO_CAPACITY=docs/capacity.json DEMO_RATE=$${DEMO_RATE:-5000} scripts/demo-cluster.sh "$(OUT)/penstock"
+	DEMO_CAPACITY=docs/capacity.json DEMO_RATE=$${DEMO_RATE:-10000} DEMO_SECONDS=$${DEMO_SECONDS:-40} scripts/demo-cluster.sh "$(OUT)/penstock"
 
 .PHONY: advisories
 advisories: $(DENY) ## known vulnerabilities in dependencies (needs the advisory database: network)

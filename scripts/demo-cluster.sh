@@ -94,10 +94,11 @@ ready() {
   done
 }
 
-accepted() {
+# The sum of a counter over both sidecars.
+counted() {
   local name
   for name in sidecar-1 sidecar-2; do curl -fsS "http://$(address "$name")/metrics"; done |
-    awk '/^penstock_intake_accepted_events_total/ {n += $NF} END {printf "%d\n", n}'
+    awk -v name="^$1" '$0 ~ name {n += $NF} END {printf "%d\n", n}'
 }
 # Bytes of all files below these folders whose paths match.
 bytes() {
@@ -120,7 +121,7 @@ measure() {
   for i in "$at"/pids/kafka[0-9]*; do of+=("Kafka, three brokers=$(cut -d' ' -f1 "$i")"); done
   of+=("ClickHouse=$(cut -d' ' -f1 "$at/pids/engine")" "MariaDB=$(cut -d' ' -f1 "$at/pids/mariadb")")
   "$here/scripts/capacity.py" measure "$DEMO_CAPACITY" --events "$1" "${of[@]}" \
-    --disk spool="$(bytes '*/spool/*' "$data"/sidecar-*)" \
+    --disk spool="$(counted penstock_spool_written_bytes_total)" \
     --disk kafka="$(bytes '*/ads.*.log' "$at"/kafka/[0-9]*/data | awk '{print int($1 / 3)}')" \
     --disk archive="$(bytes '*/blk_*[0-9]' "$at/hdfs/data")" \
     --disk clickhouse="$(curl -fsS "$PENSTOCK_TEST_CLICKHOUSE/" --data-binary \
@@ -157,7 +158,7 @@ tail -n 3 "$data/simulate-1.log"
 say "waiting until all is taken in, and comparing acknowledged, archived, counted and charged"
 "$penstock" reconcile --wait 120s
 
-if [ -n "${DEMO_CAPACITY:-}" ]; then measure "$(accepted)"; fi
+if [ -n "${DEMO_CAPACITY:-}" ]; then measure "$(counted penstock_intake_accepted_events_total)"; fi
 
 say "counts per type, from ClickHouse"
 curl -fsS "$PENSTOCK_TEST_CLICKHOUSE/" --data-binary \
