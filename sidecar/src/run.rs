@@ -1,7 +1,7 @@
 //! Starts the sidecar's servers and drains them.
 
 use crate::http::front::Front;
-use crate::http::gate::{Gate, Rules};
+use crate::http::gate::Rules;
 use crate::http::listen::{self, ListenError, SocketFile};
 use crate::http::{Shared, events, routes};
 use crate::intake::body::BodyBudget;
@@ -143,14 +143,9 @@ impl Sidecar {
         let (inserter, jobs) = insert::channel();
         let factory = move || {
             let worker = worker_of_this_thread(instance, &for_app.intake, &jobs);
-            let app = App::new()
-                .app_data(web::Data::new(for_app.clone()))
-                .wrap(Gate(Arc::clone(&rules)))
-                .configure(routes)
-                .into_factory();
-            let rules = Arc::clone(&rules);
-            let intake = move |route, request| events::answer(Rc::clone(&worker), Arc::clone(&rules), route, request);
-            Front { intake, app }
+            let app = App::new().app_data(web::Data::new(for_app.clone())).configure(routes).into_factory();
+            let intake = move |route, request| events::answer(Rc::clone(&worker), route, request);
+            Front { rules: Arc::clone(&rules), intake, app }
         };
         let front = &shared.settings;
         let mut server = HttpServer::new(factory)

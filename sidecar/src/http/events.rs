@@ -1,7 +1,6 @@
 //! `POST /v1/events` and `POST /v1/{type}`, as [`Front`](super::front::Front) hands them over.
 
 use super::front::Route;
-use super::gate::{Rules, allow};
 use super::problem::Problem;
 use crate::intake::body;
 use crate::intake::request::ask;
@@ -16,34 +15,18 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use penstock::event::PeerHints;
 use std::rc::Rc;
-use std::sync::Arc;
 use tokio::time::Instant;
 
-/// Answers one request, with the gate's checks and headers.
-pub async fn answer(worker: Rc<Worker>, rules: Arc<Rules>, route: Route, mut request: Request) -> Response<BoxBody> {
-    let head = request.head();
-    if let Err(problem) = rules.check(head) {
-        rules.count(problem.code());
-        return problem.error_response().into();
-    }
-    let origin = rules.origin(head);
-    let answered = {
-        let _under_way = rules.under_way();
-        take(&worker, route, &mut request).await
-    };
-    let mut response = match answered {
+/// Answers one request that the gate has let in.
+pub async fn answer(worker: Rc<Worker>, route: Route, mut request: Request) -> Response<BoxBody> {
+    match take(&worker, route, &mut request).await {
         Ok(Answered { status, body }) => {
             let mut response = Response::with_body(status, BoxBody::new(body));
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             response
         }
-        Err(problem) => {
-            rules.count(problem.code());
-            problem.error_response().into()
-        }
-    };
-    allow(response.headers_mut(), origin);
-    response
+        Err(problem) => problem.error_response().into(),
+    }
 }
 
 /// Takes a request's events: whole ones (one object, an array, or lines), or one payload whose type is

@@ -2,18 +2,20 @@
 //!
 //! Nearly all requests of a sidecar are posts of events, and a good part of what such a request costs is
 //! the web framework's way to a handler: a request object, extractors, three boxed futures. [`Front`] is the
-//! service that the HTTP server calls: it hands what belongs to intake to one function, and passes
-//! everything else on to the application with its router, as if it were not there.
+//! service that the HTTP server calls: behind the gate, it hands what belongs to intake to one function, and
+//! passes everything else on to the application with its router, as if it were not there.
 
+use super::gate::{self, Passage, Rules};
 use actix_http::Request;
 use actix_web::Error;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{AppConfig, Response, Service, ServiceFactory, ServiceResponse, forward_ready};
 use actix_web::http::Method;
-use futures::future::{Either, LocalBoxFuture};
+use futures::future::{self, Either, LocalBoxFuture, Ready};
 use penstock::event::{self, TypeInfo};
 use pin_project_lite::pin_project;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// One of intake's routes, all of them `POST`.
@@ -42,6 +44,8 @@ impl Route {
 /// Makes a [`Fronted`] for each worker thread: `intake` in front of `app`.
 #[derive(Clone, Debug)]
 pub struct Front<I, A> {
+    /// Who may come in.
+    pub rules: Arc<Rules>,
     /// Answers requests of intake's routes.
     pub intake: I,
     /// Answers all others.
@@ -51,6 +55,7 @@ pub struct Front<I, A> {
 /// A worker thread's HTTP service.
 #[derive(Debug)]
 pub struct Fronted<I, S> {
+    rules: Arc<Rules>,
     intake: I,
     app: S,
 }
@@ -71,8 +76,8 @@ where
     type Future = LocalBoxFuture<'static, Result<Self::Service, Self::InitError>>;
 
     fn new_service(&self, config: AppConfig) -> Self::Future {
-        let (intake, app) = (self.intake.clone(), self.app.new_service(config));
-        Box::pin(async move { Ok(Fronted { intake, app: app.await? }) })
+        let (rules, intake, app) = (Arc::clone(&self.rules), self.intake.clone(), self.app.new_service(config));
+        Box::pin(async move { Ok(Fronted { rules, intake, app: app.await? }) })
     }
 }
 
@@ -85,16 +90,20 @@ where
 {
     type Response = Response<BoxBody>;
     type Error = Error;
-    type Future = Answering<F, S::Future>;
+    type Future = Either<Ready<Result<Self::Response, Error>>, Answering<F, S::Future>>;
 
     forward_ready!(app);
 
     fn call(&self, request: Request) -> Self::Future {
+        let passage = match gate::enter(&self.rules, request.head()) {
+            Ok(passage) => Some(passage),
+            Err(answer) => return Either::Left(future::ready(Ok(answer))),
+        };
         let by = match Route::of(request.method(), request.path()) {
             Some(route) => Either::Left((self.intake)(route, request)),
             None => Either::Right(self.app.call(request)),
         };
-        Answering { by }
+        Either::Right(Answering { by, passage })
     }
 }
 
@@ -104,6 +113,7 @@ pin_project! {
     pub struct Answering<F, G> {
         #[pin]
         by: Either<F, G>,
+        passage: Option<Passage>,
     }
 }
 
@@ -116,13 +126,15 @@ where
     type Output = Result<Response<BoxBody>, Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().by.as_pin_mut() {
-            Either::Left(intake) => intake.poll(context).map(Ok),
-            Either::Right(app) => {
-                let response = ready!(app.poll(context))?;
-                Poll::Ready(Ok(Response::from(response).map_into_boxed_body()))
-            }
+        let this = self.project();
+        let mut response = match this.by.as_pin_mut() {
+            Either::Left(intake) => ready!(intake.poll(context)),
+            Either::Right(app) => Response::from(ready!(app.poll(context))?).map_into_boxed_body(),
+        };
+        if let Some(passage) = this.passage.take() {
+            passage.leave(&mut response);
         }
+        Poll::Ready(Ok(response))
     }
 }
 

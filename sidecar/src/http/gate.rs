@@ -1,26 +1,21 @@
-//! The gate before all routes: Host and Origin, and counting what goes through. [`Gate`] stands before the
-//! router; intake, which is answered ahead of it, asks the same [`Rules`].
+//! The gate before everything: Host and Origin, and counting what goes through.
 //!
 //! A browser can be made to send requests to loopback addresses. [`Guard`] says which of them are
 //! refused with 403; pages of `sidecar.allowed_origins` get the CORS headers that let them in.
 
 use super::problem::{Problem, ProblemCode};
-use actix_web::body::{EitherBody, MessageBody};
-use actix_web::dev::{RequestHead, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::body::BoxBody;
+use actix_web::dev::{RequestHead, Response};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode, Version};
-use actix_web::{Error, HttpResponse, ResponseError};
-use futures::future::{Either, Ready, ready};
+use actix_web::{HttpResponse, ResponseError};
 use penstock::guard::{Guard, Refused};
 use penstock::settings::SidecarSettings;
 use penstock::telemetry::SidecarMetrics;
 use penstock::telemetry::sidecar::CodeLabel;
-use pin_project_lite::pin_project;
 use prometheus_client::metrics::gauge::Gauge;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 /// Which hosts and origins may speak to the sidecar.
 #[derive(Debug)]
@@ -39,7 +34,7 @@ impl Rules {
     }
 
     /// Whether this request may come in. Errors: `host_not_allowed`, `origin_not_allowed` (403).
-    pub fn check(&self, request: &RequestHead) -> Result<(), Problem> {
+    fn check(&self, request: &RequestHead) -> Result<(), Problem> {
         let headers = request.headers();
         let text = |name: &HeaderName| match headers.get(name).map(HeaderValue::to_str) {
             Some(Ok(text)) => Some(text),
@@ -69,23 +64,15 @@ impl Rules {
     }
 
     /// The request's origin, when pages from there may read answers.
-    #[must_use]
-    pub fn origin(&self, request: &RequestHead) -> Option<HeaderValue> {
+    fn origin(&self, request: &RequestHead) -> Option<HeaderValue> {
         let origin = request.headers().get(header::ORIGIN)?;
         let text = origin.to_str().ok()?;
         self.origins.iter().any(|o| o.eq_ignore_ascii_case(text)).then(|| origin.clone())
     }
 
     /// Counts a request that was refused as a whole.
-    pub fn count(&self, code: &'static str) {
+    fn count(&self, code: &'static str) {
         self.metrics.problems.get_or_create(&CodeLabel { code }).inc();
-    }
-
-    /// Counts a request as under way, until what is returned goes.
-    #[must_use]
-    pub fn under_way(&self) -> UnderWay {
-        self.metrics.inflight_requests.inc();
-        UnderWay(self.metrics.inflight_requests.clone())
     }
 
     /// The answer to a browser that asks whether it may send (CORS), for allowed origins.
@@ -108,110 +95,53 @@ impl Rules {
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// The middleware.
-#[derive(Clone, Debug)]
-pub struct Gate(pub Arc<Rules>);
-
-/// The gate in front of a service.
+/// A request that was let in, until its answer leaves. One whose client goes away leaves too.
 #[derive(Debug)]
-pub struct Gated<S> {
+pub struct Passage {
     rules: Arc<Rules>,
-    service: S,
+    origin: Option<HeaderValue>,
+    _under_way: UnderWay,
 }
 
-impl<S, B> Transform<S, ServiceRequest> for Gate
-where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
-    S::Future: 'static,
-    B: MessageBody + 'static,
-{
-    type Response = ServiceResponse<EitherBody<B>>;
-    type Error = Error;
-    type Transform = Gated<S>;
-    type InitError = ();
-    type Future = Ready<Result<Gated<S>, ()>>;
-
-    fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(Gated { rules: Arc::clone(&self.0), service }))
+/// Lets a request in. Errors: the answer of one that stays outside, or that only asked whether it may come.
+pub fn enter(rules: &Arc<Rules>, request: &RequestHead) -> Result<Passage, Response<BoxBody>> {
+    if let Err(problem) = rules.check(request) {
+        rules.count(problem.code());
+        return Err(problem.error_response().into());
     }
-}
-
-impl<S, B> Service<ServiceRequest> for Gated<S>
-where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
-    S::Future: 'static,
-    B: MessageBody + 'static,
-{
-    type Response = ServiceResponse<EitherBody<B>>;
-    type Error = Error;
-    type Future = Either<Ready<Result<Self::Response, Error>>, Answering<S::Future>>;
-
-    forward_ready!(service);
-
-    fn call(&self, request: ServiceRequest) -> Self::Future {
-        let head = request.request().head();
-        if let Err(problem) = self.rules.check(head) {
-            self.rules.count(problem.code());
-            let response = request.into_response(problem.error_response());
-            return Either::Left(ready(Ok(response.map_into_right_body())));
-        }
-        let origin = self.rules.origin(head);
-        if let Some(preflight) = self.rules.preflight(head, origin.as_ref()) {
-            let mut response = request.into_response(preflight);
-            allow(response.headers_mut(), origin);
-            return Either::Left(ready(Ok(response.map_into_right_body())));
-        }
-        let rules = Arc::clone(&self.rules);
-        let under_way = Some(rules.under_way());
-        Either::Right(Answering { answer: self.service.call(request), rules, origin, under_way })
+    let origin = rules.origin(request);
+    if let Some(preflight) = rules.preflight(request, origin.as_ref()) {
+        let mut response = Response::from(preflight);
+        allow(response.headers_mut(), origin);
+        return Err(response);
     }
+    let gauge = rules.metrics.inflight_requests.clone();
+    gauge.inc();
+    Ok(Passage { rules: Arc::clone(rules), origin, _under_way: UnderWay(gauge) })
 }
 
-pin_project! {
-    /// A request that was let in. A future by name, so that it lies in its caller and not in a box.
-    pub struct Answering<F> {
-        #[pin]
-        answer: F,
-        rules: Arc<Rules>,
-        origin: Option<HeaderValue>,
-        under_way: Option<UnderWay>,
-    }
-}
-
-impl<F, B> Future for Answering<F>
-where
-    F: Future<Output = Result<ServiceResponse<B>, Error>>,
-    B: MessageBody,
-{
-    type Output = Result<ServiceResponse<EitherBody<B>>, Error>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let answer = std::task::ready!(this.answer.poll(context));
-        drop(this.under_way.take());
-        let mut response = answer?;
-        if response.status().as_u16() >= 400 {
-            let code = response.response().extensions().get::<ProblemCode>().copied();
-            if let Some(ProblemCode(code)) = code {
-                this.rules.count(code);
-            }
+impl Passage {
+    /// Counts a problem, and lets a page of an allowed origin read the answer.
+    pub fn leave(self, response: &mut Response<BoxBody>) {
+        let code = response.extensions().get::<ProblemCode>().copied();
+        if let Some(ProblemCode(code)) = code {
+            self.rules.count(code);
         }
-        allow(response.headers_mut(), this.origin.take());
-        Poll::Ready(Ok(response.map_into_left_body()))
+        allow(response.headers_mut(), self.origin);
     }
 }
 
 /// Lets a page of an allowed origin read the answer.
-pub fn allow(answer: &mut HeaderMap, origin: Option<HeaderValue>) {
+fn allow(answer: &mut HeaderMap, origin: Option<HeaderValue>) {
     if let Some(origin) = origin {
         answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         answer.append(header::VARY, HeaderValue::from_static("origin"));
     }
 }
 
-/// A request under way; also one whose client goes away ends.
+/// Counts a request while it is under way.
 #[derive(Debug)]
-pub struct UnderWay(Gauge);
+struct UnderWay(Gauge);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
