@@ -165,7 +165,9 @@ bench-cluster: parts ## the way to Kafka, to ClickHouse, to MariaDB and to the a
 bench-cluster-run:
 	$(BENCH) --bench forward
 	"$(OUT)/examples/ledger_speed"
-	$(RTEST) --test statistics -- --ignored --nocapture speed
+	@# Memory as cli/src/memory.rs sets it for the program.
+	GLIBC_TUNABLES=glibc.malloc.trim_threshold=67108864:glibc.malloc.mmap_threshold=33554432 \
+		$(RTEST) --test statistics -- --ignored --nocapture speed
 
 .PHONY: bench-stop
 bench-stop: parts web ## from the exhausting event's acknowledgement to serving:false under load, on one machine and across processes

@@ -152,6 +152,8 @@ const STATISTICS: [&str; 22] = [
     "value_micros",
     "extra",
 ];
+/// Of those, what it asks for as dictionaries.
+const SYMBOLS: [&str; 6] = ["type", "server", "country", "device", "os", "goal"];
 /// What the balances sink asks for.
 const BALANCES: [&str; 6] = ["id", "time", "received", "campaign_id", "tag", "price_micros"];
 
@@ -163,8 +165,8 @@ fn consumers(c: &mut Criterion) {
         }
         let mut group = c.benchmark_group(format!("frames_to_columns/{name}"));
         group.throughput(Throughput::Elements(EVENTS as u64));
-        for (sink, fields) in [("statistics", &STATISTICS[..]), ("balances", &BALANCES)] {
-            let mut decoder = ColumnDecoder::new(fields).unwrap();
+        for (sink, fields, symbols) in [("statistics", &STATISTICS[..], &SYMBOLS[..]), ("balances", &BALANCES, &[])] {
+            let mut decoder = ColumnDecoder::with_symbols(fields, symbols).unwrap();
             let mut bad = Vec::new();
             group.bench_function(sink, |b| {
                 b.iter(|| black_box(decoder.decode(&records, &mut bad).unwrap().batch.num_rows()));

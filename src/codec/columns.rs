@@ -9,6 +9,7 @@
 use super::frame;
 use super::registry::{ColumnKind, MAX_COLUMNS, columns};
 use super::row::Datum;
+use super::symbols::Symbols;
 use crate::event::TypeInfo;
 use crate::log::Records;
 use crate::pipeline::Poison;
@@ -48,7 +49,8 @@ pub struct Decoded {
 /// `Timestamp(Microsecond, "UTC")`; `server` and all text `Utf8`; `campaign_id` `UInt32`;
 /// `price_micros`, `value_micros` `Int64`; `extra` `Map<Utf8, Utf8>` (empty, never null); and
 /// `type`, the type's name as `Utf8`, which is no field of a record. The envelope, `type` and
-/// `extra` are never null.
+/// `extra` are never null. Text that was asked for as symbols is `Dictionary<Int32, Utf8>` and
+/// never null: what a record lacks is the empty text.
 pub struct ColumnDecoder {
     schema: SchemaRef,
     builders: Vec<(Source, Builder)>,
@@ -64,7 +66,9 @@ enum Source {
 enum Builder {
     Id(FixedSizeBinaryBuilder),
     Time(TimestampMicrosecondBuilder),
-    Text(StringBuilder),
+    /// And the bytes of the last batch's text: the next one will be much like it.
+    Text(StringBuilder, usize),
+    Symbols(Symbols),
     Campaign(UInt32Builder),
     Micros(Int64Builder),
     Extra(MapBuilder<StringBuilder, StringBuilder>),
@@ -73,6 +77,14 @@ enum Builder {
 impl ColumnDecoder {
     /// A decoder into these fields. Errors: [`ColumnsError::UnknownField`].
     pub fn new(fields: &[&str]) -> Result<ColumnDecoder, ColumnsError> {
+        Self::with_symbols(fields, &[])
+    }
+
+    /// The same, with those of `fields` that `symbols` names as dictionaries: for text of few
+    /// different values. Fields that hold no text stay what they are.
+    ///
+    /// Errors: [`ColumnsError::UnknownField`].
+    pub fn with_symbols(fields: &[&str], symbols: &[&str]) -> Result<ColumnDecoder, ColumnsError> {
         let mut builders = Vec::with_capacity(fields.len());
         let mut arrow = Vec::with_capacity(fields.len());
         for name in fields {
@@ -81,8 +93,9 @@ impl ColumnDecoder {
                 None if *name == "type" => (Source::Type, ColumnKind::Text),
                 None => return Err(ColumnsError::UnknownField((*name).to_owned())),
             };
-            let builder = Builder::new(kind);
-            arrow.push(Field::new(*name, builder.data_type(), nullable(name, kind)));
+            let symbol = kind == ColumnKind::Text && symbols.contains(name);
+            let builder = if symbol { Builder::Symbols(Symbols::default()) } else { Builder::new(kind) };
+            arrow.push(Field::new(*name, builder.data_type(), !symbol && nullable(name, kind)));
             builders.push((source, builder));
         }
         Ok(ColumnDecoder { schema: Arc::new(Schema::new(arrow)), builders })
@@ -103,6 +116,9 @@ impl ColumnDecoder {
     pub fn decode(&mut self, records: &Records, bad: &mut Vec<Poison>) -> Result<Decoded, ColumnsError> {
         let mut rows = Vec::with_capacity(records.len());
         let mut types = Vec::with_capacity(records.len());
+        for (_, builder) in &mut self.builders {
+            builder.begin(records.len());
+        }
         let mut row = [Datum::Absent; MAX_COLUMNS];
         for (index, record) in records.iter().enumerate() {
             let Ok(body) = record.body else {
@@ -126,7 +142,7 @@ impl ColumnDecoder {
             rows.push(u32::try_from(index).unwrap_or(u32::MAX));
             types.push(kind);
         }
-        let arrays = self.builders.iter_mut().map(|(_, b)| b.finish()).collect();
+        let arrays = self.builders.iter_mut().map(|(_, b)| b.finish()).collect::<Result<_, _>>()?;
         let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.len()));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?;
         Ok(Decoded { batch, rows, types })
@@ -147,7 +163,7 @@ impl Builder {
         match kind {
             ColumnKind::Id => Builder::Id(FixedSizeBinaryBuilder::new(16)),
             ColumnKind::Time => Builder::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
-            ColumnKind::Text => Builder::Text(StringBuilder::new()),
+            ColumnKind::Text => Builder::Text(StringBuilder::new(), 0),
             ColumnKind::Campaign => Builder::Campaign(UInt32Builder::new()),
             ColumnKind::Micros => Builder::Micros(Int64Builder::new()),
             ColumnKind::Extra => {
@@ -161,7 +177,8 @@ impl Builder {
         match self {
             Builder::Id(_) => DataType::FixedSizeBinary(16),
             Builder::Time(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-            Builder::Text(_) => DataType::Utf8,
+            Builder::Text(..) => DataType::Utf8,
+            Builder::Symbols(_) => Symbols::data_type(),
             Builder::Campaign(_) => DataType::UInt32,
             Builder::Micros(_) => DataType::Int64,
             Builder::Extra(_) => {
@@ -171,11 +188,27 @@ impl Builder {
         }
     }
 
+    /// Makes room for the rows of a batch: grown step by step, columns are copied over and over.
+    fn begin(&mut self, rows: usize) {
+        match self {
+            Builder::Id(b) => *b = FixedSizeBinaryBuilder::with_capacity(rows, 16),
+            Builder::Time(b) => *b = TimestampMicrosecondBuilder::with_capacity(rows).with_timezone("UTC"),
+            Builder::Text(b, bytes) => *b = StringBuilder::with_capacity(rows, *bytes),
+            Builder::Symbols(b) => b.begin(rows),
+            Builder::Campaign(b) => *b = UInt32Builder::with_capacity(rows),
+            Builder::Micros(b) => *b = Int64Builder::with_capacity(rows),
+            // Most events have none, so it grows as they come.
+            Builder::Extra(_) => {}
+        }
+    }
+
     /// Appends one value. The reader checked its kind and bounds, so what does not fit is absent.
     fn push(&mut self, datum: Datum<'_>) -> Result<(), ArrowError> {
         match (self, datum) {
-            (Builder::Text(b), Datum::Text(text)) => b.append_value(text),
-            (Builder::Text(b), _) => b.append_null(),
+            (Builder::Text(b, _), Datum::Text(text)) => b.append_value(text),
+            (Builder::Text(b, _), _) => b.append_null(),
+            (Builder::Symbols(b), Datum::Text(text)) => b.push(text)?,
+            (Builder::Symbols(b), _) => b.push("")?,
             (Builder::Id(b), Datum::Id(id)) => b.append_value(id)?,
             (Builder::Id(b), _) => b.append_null(),
             (Builder::Time(b), Datum::Int(n)) => b.append_value(n),
@@ -197,14 +230,18 @@ impl Builder {
         Ok(())
     }
 
-    fn finish(&mut self) -> ArrayRef {
-        match self {
+    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
+        Ok(match self {
             Builder::Id(b) => Arc::new(b.finish()),
             Builder::Time(b) => Arc::new(b.finish()),
-            Builder::Text(b) => Arc::new(b.finish()),
+            Builder::Text(b, bytes) => {
+                *bytes = b.values_slice().len();
+                Arc::new(b.finish())
+            }
+            Builder::Symbols(b) => Arc::new(b.finish()?),
             Builder::Campaign(b) => Arc::new(b.finish()),
             Builder::Micros(b) => Arc::new(b.finish()),
             Builder::Extra(b) => Arc::new(b.finish()),
-        }
+        })
     }
 }

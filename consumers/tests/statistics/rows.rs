@@ -51,6 +51,22 @@ async fn every_field_of_every_type_arrives_in_its_column() {
     assert_eq!(click, "i-1");
 }
 
+/// More values than the table's own dictionaries take (`low_cardinality_max_dictionary_size`).
+#[tokio::test]
+async fn text_that_ought_to_repeat_may_differ_in_every_row() {
+    let (mut sink, client) = sink("cardinality").await;
+    let events = (0..20_000).map(|i| {
+        let goal = if i % 3 == 0 { String::new() } else { format!(r#","goal":"g{i}""#) };
+        format!(r#"{{"type":"conversion","time":1509984000000,"server":"s{}","payload":{{"tag":"t0"{goal}}}}}"#, i / 7)
+    });
+    let (range, batch, bad) = prepare(&mut sink, &records(0, events));
+    assert_eq!(bad, []);
+    sink.write(&log(), range, &batch, &Held::Nothing).await.unwrap();
+    let sql = "SELECT countIf(goal = if(log_offset % 3 = 0, '', 'g' || toString(log_offset)) \
+               AND server = 's' || toString(intDiv(log_offset, 7)) AND type = 'conversion' AND device = '') FROM events";
+    assert_eq!(client.query(sql).fetch_one::<u64>().await.unwrap(), 20_000);
+}
+
 #[tokio::test]
 async fn a_range_written_twice_counts_once() {
     let (mut sink, client) = sink("twice").await;

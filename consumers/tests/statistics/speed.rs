@@ -1,36 +1,65 @@
 //! Measurements, not tests: run with `--release -- --ignored --nocapture speed`.
 
 use crate::*;
+use bytes::Bytes;
+use std::sync::Barrier;
 use std::time::Instant;
 
 const ROWS: u64 = 65_536;
 const RANGES: u64 = 24;
 /// Writers at once, on both sides.
 const WRITERS: u64 = 4;
+/// How often both are measured, in turn; an odd number has a median.
+const ROUNDS: usize = 5;
 
 /// Records of a log as they come from Kafka → decoded, priced, inserted; against the same rows,
 /// already encoded as ClickHouse's own format, posted by a client that does nothing else.
+///
+/// Merges are stopped: how much of them falls into a round is chance, and both owe the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement, not a test"]
 async fn records_to_rows_against_rows_that_are_encoded_already() {
-    let (_, client) = sink("speed").await;
-    let encoded = {
-        let (mut sink, _) = sink("speed_native").await;
-        let records = records(0, clicks(ROWS));
-        let (range, batch, _) = prepare(&mut sink, &records);
-        sink.write(&log(), range, &batch, &Held::Nothing).await.unwrap();
-        let from = shared().client("speed_native");
-        let rows = from.query("SELECT * FROM events").fetch_bytes("Native").unwrap().collect().await.unwrap();
-        from.query("TRUNCATE TABLE events").execute().await.unwrap();
-        rows
-    };
+    let (mut sink, client) = sink("speed").await;
+    let first = records(0, clicks(ROWS));
+    let (range, batch, _) = prepare(&mut sink, &first);
+    sink.write(&log(), range, &batch, &Held::Nothing).await.unwrap();
+    let native =
+        client.query("SELECT * FROM events ORDER BY log_offset").with_setting("max_block_size", ROWS.to_string());
+    let native = native.fetch_bytes("Native").unwrap().collect().await.unwrap();
+    client.query("SYSTEM STOP MERGES events").execute().await.unwrap();
+    let records = Arc::new(first);
+    let mut took = [Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        empty(&client).await;
+        took[0].push(post(&client, &native).await);
+        empty(&client).await;
+        let records = records.clone();
+        took[1].push(tokio::task::spawn_blocking(|| consume(records)).await.unwrap());
+        assert_eq!(count(&client).await.0, RANGES * ROWS);
+    }
+    println!("encoded already {:?}, from records {:?}", took[0], took[1]);
+    let [encoded, ours] = took.map(|mut rounds| {
+        rounds.sort();
+        (RANGES * ROWS) as f64 / rounds[ROUNDS / 2].as_secs_f64()
+    });
+    println!(
+        "medians: encoded already {encoded:.0} rows/s, from records {ours:.0} rows/s, ratio {:.2}",
+        ours / encoded
+    );
+}
+
+async fn empty(client: &Client) {
+    client.query("TRUNCATE TABLE events").execute().await.unwrap();
+}
+
+async fn post(client: &Client, rows: &Bytes) -> Duration {
     let began = Instant::now();
     let posts = (0..WRITERS).map(|_| {
-        let (client, encoded) = (shared().client("speed_native"), encoded.clone());
+        let (client, rows) = (client.clone(), rows.clone());
         tokio::spawn(async move {
             for _ in 0..RANGES / WRITERS {
                 let mut insert = client.insert_formatted_with("INSERT INTO events FORMAT Native");
-                insert.send(encoded.clone()).await.unwrap();
+                insert.send(rows.clone()).await.unwrap();
                 insert.end().await.unwrap();
             }
         })
@@ -38,16 +67,22 @@ async fn records_to_rows_against_rows_that_are_encoded_already() {
     for post in posts.collect::<Vec<_>>() {
         post.await.unwrap();
     }
-    let native = began.elapsed();
+    began.elapsed()
+}
 
-    let began = Instant::now();
+/// A thread and a sink a partition, as the consumer has them.
+fn consume(records: Arc<Records>) -> Duration {
+    let ready = Arc::new(Barrier::new(WRITERS as usize));
     let threads = (0..WRITERS).map(|partition| {
+        let (ready, records) = (ready.clone(), records.clone());
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let mut sink = sink_at(shared(), &settings("speed"));
-            let log = LogId { partition: partition as u32, ..log() };
-            let records = records(0, clicks(ROWS));
+            // Tokens of a log are remembered, so each round has logs of its own.
+            let name = format!("spool-{:016x}", rand::random::<u64>()).into();
+            let log = LogId { partition: u32::try_from(partition).unwrap(), name };
             let catalogue = catalogue();
+            ready.wait();
             let began = Instant::now();
             runtime.block_on(async {
                 for i in 0..RANGES / WRITERS {
@@ -59,17 +94,6 @@ async fn records_to_rows_against_rows_that_are_encoded_already() {
             began.elapsed()
         })
     });
-    // Making the records is the measurement's, not the sink's: each thread's clock begins behind it.
     let threads: Vec<_> = threads.collect();
-    let ours = threads.into_iter().map(|t| t.join().unwrap()).max().unwrap();
-    let _with_records = began.elapsed();
-    let rows = RANGES * ROWS;
-    assert_eq!(count(&client).await.0, rows);
-    let rate = |took: Duration| rows as f64 / took.as_secs_f64();
-    println!(
-        "{rows} rows: encoded already {native:?} ({:.0}/s); from records {ours:?} ({:.0}/s); ratio {:.2}",
-        rate(native),
-        rate(ours),
-        rate(ours) / rate(native)
-    );
+    threads.into_iter().map(|t| t.join().unwrap()).max().unwrap()
 }

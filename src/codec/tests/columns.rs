@@ -68,6 +68,31 @@ proptest! {
     }
 }
 
+proptest! {
+    /// Batch after batch of one decoder, so that nothing of the first is left for the second.
+    #[test]
+    fn symbols_are_the_text_with_the_empty_one_for_none(batches in vec(batches(), 2)) {
+        let names: Vec<&str> = ["type"].into_iter().chain(columns().iter().map(|c| c.name)).collect();
+        let (mut plain, mut symbols) =
+            (ColumnDecoder::new(&names).unwrap(), ColumnDecoder::with_symbols(&names, &names).unwrap());
+        for events in batches {
+            let frames: Vec<_> = events.iter().map(Event::frame).collect();
+            let text = plain.decode(&records(&frames), &mut Vec::new()).unwrap().batch;
+            let ours = symbols.decode(&records(&frames), &mut Vec::new()).unwrap().batch;
+            for (ours, text) in ours.columns().iter().zip(text.columns()) {
+                if text.data_type() != &DataType::Utf8 {
+                    prop_assert_eq!(ours, text);
+                    continue;
+                }
+                prop_assert!(matches!(ours.data_type(), DataType::Dictionary(..)) && ours.null_count() == 0);
+                let ours = cast(ours, &DataType::Utf8).unwrap();
+                let text: Vec<_> = text.as_string::<i32>().iter().map(Option::unwrap_or_default).collect();
+                prop_assert_eq!(ours.as_string::<i32>().iter().flatten().collect::<Vec<_>>(), text);
+            }
+        }
+    }
+}
+
 #[test]
 fn a_record_of_an_earlier_version_is_read_into_todays_columns() {
     let earlier = page_view::TYPE.earlier[0];

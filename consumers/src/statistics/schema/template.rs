@@ -103,7 +103,8 @@ pub(super) fn one_line(text: &str) -> String {
 mod tests {
     use super::super::Layout;
     use super::*;
-    use crate::statistics::batch::TABLE;
+    use crate::statistics::batch::{Columns, TABLE};
+    use arrow::datatypes::DataType;
     use penstock::settings::StatisticsSettings;
 
     #[test]
@@ -125,5 +126,16 @@ mod tests {
         assert_eq!(events.order_by, "campaign_id, type, time");
         assert_eq!(events.settings.len(), 4);
         assert!(view(&wanted[1].create).unwrap().starts_with("SELECT toStartOfMinute(time) AS minute"));
+    }
+
+    #[test]
+    fn what_is_sent_has_the_shapes_of_the_tables_columns() {
+        let events = table(&Layout::of(&StatisticsSettings::default()).wanted()[0].create).unwrap();
+        let columns = Columns::new().unwrap();
+        for (column, field) in events.columns.iter().zip(columns.schema().fields()) {
+            let symbols = matches!(field.data_type(), DataType::Dictionary(..));
+            assert_eq!(symbols, column.kind.starts_with("LowCardinality("), "{column:?}");
+            assert_eq!(field.is_nullable(), column.kind.starts_with("Nullable("), "{column:?}");
+        }
     }
 }
