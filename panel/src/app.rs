@@ -63,7 +63,13 @@ pub trait DeadStore: MarkSource {
     fn show<'a>(&'a self, key: &'a DeadKey) -> Later<'a, Option<DeadLetter>>;
     /// Appends the records of these letters to the log again, where that counts nothing twice.
     /// Goes on to its end when it is begun, whether or not the answer is waited for.
-    fn replay(&self, keys: Vec<DeadKey>, who: String, dry_run: bool) -> Later<'static, ReplayReport>;
+    fn replay(
+        &self,
+        keys: Vec<DeadKey>,
+        who: String,
+        to: Option<String>,
+        dry_run: bool,
+    ) -> Later<'static, ReplayReport>;
     /// All gaps that were met, passed or not.
     fn gaps(&self) -> Later<'_, Vec<Gap>>;
     /// Lets the sink of this gap pass it; its pipeline hears it within seconds.

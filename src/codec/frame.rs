@@ -5,7 +5,7 @@
 
 use super::registry::{self, HEADER_LEN, MAGIC, WriterSchema};
 use super::row::{self, BodyError};
-use super::wire::Cursor;
+use super::wire::{Cursor, put_bytes};
 use crate::event::{TIME_MAX, TIME_MIN};
 use crate::log::Record;
 use crate::pipeline::{Poison, PoisonCode};
@@ -32,6 +32,35 @@ const BARRIER_FINGERPRINT: u64 = u64::from_le_bytes(*b"PENSTOCK");
 /// add up; they stand for no event, so lists and alerts leave them out.
 pub const BARRIER: [u8; HEADER_LEN] = *b"\xC3\x01PENSTOCK";
 
+/// Fingerprint of no schema: behind it stand the name of a sink and a record for that sink alone.
+const ADDRESSED_FINGERPRINT: u64 = u64::from_le_bytes(*b"PENS-FOR");
+const ADDRESSED: [u8; HEADER_LEN] = *b"\xC3\x01PENS-FOR";
+
+/// Appends `body` to `out` as a record for one sink alone.
+///
+/// So a record that one sink put aside and the others hold goes again: it takes an offset in the
+/// log, at which that sink takes the record inside, and every other puts it aside as a letter of
+/// the code `elsewhere`. Like a barrier it stands for no event there, and counts add up.
+pub fn address(sink: &str, body: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(&ADDRESSED);
+    put_bytes(out, sink.as_bytes());
+    out.extend_from_slice(body);
+}
+
+/// The sink's name and the record inside, when `body` is for one sink alone.
+#[must_use]
+pub fn addressed(body: &[u8]) -> Option<(&str, &[u8])> {
+    let mut cursor = Cursor::new(body.strip_prefix(&ADDRESSED)?);
+    let sink = cursor.text().ok()?;
+    Some((sink, cursor.rest()))
+}
+
+/// The event's own record: what is inside one for a sink alone, and any other as it is.
+#[must_use]
+pub fn inside(body: &[u8]) -> &[u8] {
+    addressed(body).map_or(body, |(_, inside)| inside)
+}
+
 /// The front of every datum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Envelope {
@@ -53,6 +82,9 @@ pub enum FrameError {
     /// No event: the forwarder's mark in an event topic.
     #[error("a barrier of the forwarder, no event")]
     Barrier,
+    /// No event to whoever reads it: see [`address`].
+    #[error("a record for another sink alone")]
+    Elsewhere,
     /// Nobody registered the schema.
     #[error("no schema has the fingerprint {0:016x}")]
     UnknownSchema(u64),
@@ -73,6 +105,7 @@ impl FrameError {
         match self {
             FrameError::Header { .. } => PoisonCode::BadFrame,
             FrameError::Barrier => PoisonCode::Barrier,
+            FrameError::Elsewhere => PoisonCode::Elsewhere,
             FrameError::UnknownSchema(_) => PoisonCode::UnknownSchema,
             FrameError::Body { error: BodyError::Bounds(_), .. } => PoisonCode::Invalid,
             FrameError::Body { .. } => PoisonCode::BadBody,
@@ -92,7 +125,8 @@ impl FrameError {
 
 /// Takes a frame apart.
 ///
-/// Errors: [`FrameError::Header`], [`FrameError::UnknownSchema`], [`FrameError::Barrier`].
+/// Errors: [`FrameError::Header`], [`FrameError::UnknownSchema`], [`FrameError::Barrier`],
+/// [`FrameError::Elsewhere`].
 pub fn split(body: &[u8]) -> Result<Frame<'_>, FrameError> {
     let no_header = FrameError::Header { len: body.len() };
     let Some((header, datum)) = body.split_first_chunk::<HEADER_LEN>() else { return Err(no_header) };
@@ -103,6 +137,7 @@ pub fn split(body: &[u8]) -> Result<Frame<'_>, FrameError> {
     let fingerprint = u64::from_le_bytes(crc);
     let schema = registry::by_fingerprint(fingerprint).ok_or(match fingerprint {
         BARRIER_FINGERPRINT => FrameError::Barrier,
+        ADDRESSED_FINGERPRINT => FrameError::Elsewhere,
         unknown => FrameError::UnknownSchema(unknown),
     })?;
     Ok(Frame { schema, datum })

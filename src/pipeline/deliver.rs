@@ -2,6 +2,7 @@
 
 use super::run::{End, InHand, Pipeline};
 use super::{DeadTarget, Held, Letter, PipelineError, Poison, PoisonCode, Sink, SinkError, Step, Steps};
+use crate::codec::frame;
 use crate::log::{FlushReason, Log, Position, Range, Records};
 use crate::pricing::Snapshot;
 use crate::time::Micros;
@@ -20,7 +21,13 @@ impl<L: Log, S: Sink, D: DeadTarget, O: Steps> Pipeline<L, S, D, O> {
     /// Makes the batch of the range in hand and lists its poison in `self.bad`.
     pub(super) fn prepare(&mut self, range: Range, snapshot: &Snapshot) -> S::Batch {
         self.bad.clear();
-        let batch = self.sink.prepare(&self.id, range, &self.records, snapshot, &mut self.bad);
+        let mut batch = self.sink.prepare(&self.id, range, &self.records, snapshot, &mut self.bad);
+        // Rare, so that no range pays for it but one with a record that is for one sink alone.
+        // Letters keep the record as it stands in the log.
+        if let Some(unwrapped) = for_sink(&self.records, &self.bad, self.sink.name()) {
+            self.bad.clear();
+            batch = self.sink.prepare(&self.id, range, &unwrapped, snapshot, &mut self.bad);
+        }
         complete(&self.records, &mut self.bad);
         batch
     }
@@ -112,7 +119,7 @@ impl<L: Log, S: Sink, D: DeadTarget, O: Steps> Pipeline<L, S, D, O> {
     pub(super) fn done(&self, hand: &InHand) -> Done {
         let mut dead = BTreeMap::new();
         // A barrier is no dead record; counting it would raise alerts.
-        for poison in self.bad.iter().filter(|p| p.code != PoisonCode::Barrier) {
+        for poison in self.bad.iter().filter(|p| p.code.is_loss()) {
             *dead.entry(poison.code.name()).or_insert(0) += 1;
         }
         Done {
@@ -172,6 +179,22 @@ impl<L: Log, S: Sink, D: DeadTarget, O: Steps> Pipeline<L, S, D, O> {
     }
 }
 
+/// The records with those that are for this sink alone as what they hold; `None` when there is none
+/// among the `bad`.
+fn for_sink(records: &Records, bad: &[Poison], sink: &str) -> Option<Records> {
+    let inside = |body| frame::addressed(body).filter(|(to, _)| *to == sink).map(|(_, inside)| inside);
+    let mut elsewhere = bad.iter().filter(|p| p.code == PoisonCode::Elsewhere);
+    elsewhere.find(|p| records.get(p.index).and_then(|r| r.body.ok()).is_some_and(|body| inside(body).is_some()))?;
+    let mut unwrapped = Records::new();
+    for record in records.iter() {
+        match record.body {
+            Ok(body) => unwrapped.push(record.offset, record.appended, inside(body).unwrap_or(body)),
+            Err(_) => unwrapped.push_corrupt(record.offset, record.appended),
+        }
+    }
+    Some(unwrapped)
+}
+
 /// Orders the poison by record, drops what was named twice, and adds the holes of the log that a
 /// sink did not name: no record may end neither written nor dead.
 fn complete(records: &Records, bad: &mut Vec<Poison>) {
@@ -188,6 +211,36 @@ fn complete(records: &Records, bad: &mut Vec<Poison>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_for_one_sink_alone_is_what_it_holds_there_and_nothing_elsewhere() {
+        let mut records = Records::new();
+        let address = |sink, body: &[u8]| {
+            let mut out = Vec::new();
+            frame::address(sink, body, &mut out);
+            out
+        };
+        records.push(10, Micros(1), b"an event");
+        records.push(11, Micros(2), &address("balances", b"one more"));
+        records.push_corrupt(12, Micros(3));
+        records.push(13, Micros(4), &address("archive", b"another"));
+        let mut bad = Vec::new();
+        for (index, record) in records.iter().enumerate() {
+            match record.body.map(frame::check) {
+                Ok(Err(error)) => bad.push(error.poison(index, &record)),
+                Ok(Ok(_)) => panic!("text is no event"),
+                Err(_) => bad.push(frame::hole(index, &record)),
+            }
+        }
+        let unwrapped = for_sink(&records, &bad, "balances").unwrap();
+        let seen: Vec<_> = unwrapped.iter().map(|r| (r.offset, r.appended, r.body.map(<[u8]>::to_vec))).collect();
+        assert_eq!(seen[1], (11, Micros(2), Ok(b"one more".to_vec())));
+        for (index, record) in records.iter().enumerate().filter(|(index, _)| *index != 1) {
+            assert_eq!(seen[index], (record.offset, record.appended, record.body.map(<[u8]>::to_vec)));
+        }
+        assert!(for_sink(&records, &bad, "statistics").is_none(), "nothing is copied for a sink that gets none");
+        assert!(for_sink(&records, &bad[..1], "balances").is_none());
+    }
 
     #[test]
     fn a_hole_becomes_a_letter_once_whether_the_sink_named_it_or_not() {

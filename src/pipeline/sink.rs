@@ -31,6 +31,9 @@ pub enum PoisonCode {
     /// No event but a mark of the forwarder ([`crate::codec::frame::BARRIER`]): nothing is lost
     /// with it, so counts and lists of dead records leave it out.
     Barrier,
+    /// No event for this sink but a replay to another one alone ([`crate::codec::frame::address`]):
+    /// left out like a barrier.
+    Elsewhere,
 }
 
 impl PoisonCode {
@@ -44,7 +47,14 @@ impl PoisonCode {
             PoisonCode::BadBody => "bad_body",
             PoisonCode::Invalid => "invalid",
             PoisonCode::Barrier => "barrier",
+            PoisonCode::Elsewhere => "elsewhere",
         }
+    }
+
+    /// Whether a record of this code is lost with it; the others only account for an offset.
+    #[must_use]
+    pub const fn is_loss(self) -> bool {
+        !matches!(self, PoisonCode::Barrier | PoisonCode::Elsewhere)
     }
 }
 

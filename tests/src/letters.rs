@@ -48,7 +48,8 @@ pub fn foreign_records(data: &Path, count: usize) -> LogId {
     log
 }
 
-/// Each sink's letter of the record at `offset`, with what it was meant to be.
+/// Each sink's letter of the record at `offset`, with what it was meant to be; added to those that
+/// are there.
 ///
 /// # Panics
 /// When the system runs, or the disk does not let it.

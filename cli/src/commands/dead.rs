@@ -44,6 +44,7 @@ enum Action {
     ///
     /// A record goes again when it decodes now (after an update that knows its schema) and every
     /// sink has put it aside, so that nothing is counted twice. It keeps its event id, and goes once.
+    /// What one sink put aside and the others hold goes to that sink alone with `--to SINK`.
     #[command(
         after_help = "Example: penstock dead replay --code unknown_schema --dry-run\n\nExit codes: 0 all of them went, 3 some were refused (each with its reason)."
     )]
@@ -60,6 +61,10 @@ struct ReplayArgs {
     /// Letters with this reason
     #[arg(long, conflicts_with = "ids")]
     code: Option<String>,
+    /// To this sink alone, where the others hold the records; without other flags, all its letters.
+    /// To all sinks when left out
+    #[arg(long, value_name = "SINK")]
+    to: Option<String>,
     /// Every letter there is
     #[arg(long, conflicts_with_all = ["ids", "sink", "code"])]
     all: bool,
@@ -98,11 +103,13 @@ pub async fn run(args: DeadArgs) -> anyhow::Result<Verdict> {
 const REPLAY: Duration = Duration::from_secs(600);
 
 async fn replay(args: ReplayArgs) -> anyhow::Result<Verdict> {
-    let ReplayArgs { ids, sink, code, all, limit, dry_run, reason, json, panel } = args;
-    if ids.is_empty() && sink.is_none() && code.is_none() && !all {
-        return Err(WrongUsage("name letters, or --sink, --code or --all; see `penstock dead list`".to_owned()).into());
+    let ReplayArgs { ids, sink, code, to, all, limit, dry_run, reason, json, panel } = args;
+    if ids.is_empty() && sink.is_none() && code.is_none() && to.is_none() && !all {
+        return Err(
+            WrongUsage("name letters, or --sink, --code, --to or --all; see `penstock dead list`".to_owned()).into()
+        );
     }
-    let asked = ReplayRequest { ids: (!ids.is_empty()).then_some(ids), sink, code, limit, dry_run, reason };
+    let asked = ReplayRequest { ids: (!ids.is_empty()).then_some(ids), sink, code, limit, to, dry_run, reason };
     let panel = Panel::ready(&panel).await?;
     let report: ReplayReport = panel.ask(Method::POST, "/api/v1/dead/replay", Some(&asked), REPLAY).await?;
     if json {

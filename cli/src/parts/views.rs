@@ -112,8 +112,14 @@ impl<T: Target + 'static> DeadStore for DeadView<T> {
         })
     }
 
-    fn replay(&self, keys: Vec<DeadKey>, who: String, dry_run: bool) -> Later<'static, ReplayReport> {
-        replay(&self.replayer, &keys, who, dry_run)
+    fn replay(
+        &self,
+        keys: Vec<DeadKey>,
+        who: String,
+        to: Option<String>,
+        dry_run: bool,
+    ) -> Later<'static, ReplayReport> {
+        replay(&self.replayer, Wanted { letters: keys.iter().map(key).collect(), who, to, dry_run })
     }
 
     fn gaps(&self) -> Later<'_, Vec<Gap>> {
@@ -184,11 +190,8 @@ pub(crate) fn summary(of: dead::Summary) -> DeadSummary {
 /// Begins a replay in a task of its own, so that a client who goes away does not cut it.
 pub(crate) fn replay<B: Book + 'static, T: Target + 'static>(
     replayer: &Arc<Replayer<B, T>>,
-    keys: &[DeadKey],
-    who: String,
-    dry_run: bool,
+    wanted: Wanted,
 ) -> Later<'static, ReplayReport> {
-    let wanted = Wanted { letters: keys.iter().map(key).collect(), who, dry_run };
     let replayer = Arc::clone(replayer);
     let task = tokio::spawn(async move { replayer.replay(&wanted).await });
     Box::pin(async move { task.await.map_err(dead_error)?.map(reported).map_err(dead_error) })

@@ -8,7 +8,7 @@ use penstock::log::kafka::{FetchOptions, Fetcher};
 use penstock::settings::KafkaSettings;
 use penstock::telemetry::KafkaLogMetrics;
 use penstock::time::Clock;
-use penstock_consumers::dead::replay::Replayer;
+use penstock_consumers::dead::replay::{Replayer, Wanted};
 use penstock_consumers::dead::{TopicBook, TopicLetters, TopicReplay, TopicTarget};
 use penstock_panel::api::types::{DeadLetter, DeadSummary, Gap, ReplayReport};
 use penstock_panel::reconcile::{Later, Mark, MarkSource, SinkName};
@@ -101,8 +101,14 @@ impl DeadStore for View {
         })
     }
 
-    fn replay(&self, keys: Vec<DeadKey>, who: String, dry_run: bool) -> Later<'static, ReplayReport> {
-        replay(&self.replayer, &keys, who, dry_run)
+    fn replay(
+        &self,
+        keys: Vec<DeadKey>,
+        who: String,
+        to: Option<String>,
+        dry_run: bool,
+    ) -> Later<'static, ReplayReport> {
+        replay(&self.replayer, Wanted { letters: keys.iter().map(key).collect(), who, to, dry_run })
     }
 
     fn gaps(&self) -> Later<'_, Vec<Gap>> {

@@ -106,7 +106,8 @@ impl Target for SpoolReplay {
     async fn append(&self, records: &[OnItsWay<'_>]) -> Vec<Result<Landed, TargetError>> {
         let insert = async |record: &OnItsWay<'_>| {
             let Place { log, offset } = record.place;
-            let key = format!("replay of {log}:{offset}");
+            let whom = record.begun.sink.as_deref().map(|sink| format!(" to {sink}")).unwrap_or_default();
+            let key = format!("replay of {log}:{offset}{whom}");
             match self.inserter.insert(key.as_bytes(), record.body).await {
                 Ok(inserted) => Ok(self.landed(inserted)),
                 Err(InsertError::Refused(why)) => Err(TargetError::Refused(why)),

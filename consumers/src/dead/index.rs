@@ -59,9 +59,10 @@ pub(super) struct Entry {
     pub(super) event_type: Option<&'static str>,
 }
 
-/// Whether a letter only accounts for an offset that a barrier takes: no event was lost with it.
-pub(super) fn is_barrier(code: &str) -> bool {
-    code == PoisonCode::Barrier.name()
+/// Whether a letter only accounts for an offset that a barrier takes, or a record for another sink
+/// alone: no event was lost with it.
+pub(super) fn is_no_loss(code: &str) -> bool {
+    code == PoisonCode::Barrier.name() || code == PoisonCode::Elsewhere.name()
 }
 
 #[derive(Default)]
@@ -131,8 +132,8 @@ impl Index {
     pub(super) fn standing(&self, place: &Place) -> (Standing, Option<Offset>) {
         let letters = || at_place(&self.entries, &self.sinks, place);
         let sinks = letters().map(|(key, _)| Arc::clone(&key.sink)).collect();
-        let replay = self.marks.replay(place).cloned();
-        (Standing { sinks, letter: None, replay }, letters().next().map(|(_, entry)| entry.at))
+        let replays = self.marks.replays(place);
+        (Standing { sinks, letter: None, replays }, letters().next().map(|(_, entry)| entry.at))
     }
 
     /// All letters behind `after`, ordered by key.
@@ -160,7 +161,7 @@ impl Index {
                 summary.gaps += 1;
                 continue;
             }
-            if is_barrier(&entry.code) {
+            if is_no_loss(&entry.code) {
                 continue;
             }
             summary.total += 1;

@@ -1,6 +1,6 @@
 //! The dead-letter log: appended by all pipelines of a process, listed and shown by the panel.
 
-use super::index::{Index, Key, Marked, Summary, is_barrier};
+use super::index::{Index, Key, Marked, Summary, is_no_loss};
 use super::marks::{Mark, Place, Replay, Skipped, Written};
 use super::record::{self, BODY_MAX, DeadLetter};
 use super::replay::{Book, Standing};
@@ -37,7 +37,8 @@ pub enum LettersError {
 pub struct Filter {
     /// Of this sink.
     pub sink: Option<String>,
-    /// With this reason. Barriers are listed only when they are asked for.
+    /// With this reason. `barrier` and `elsewhere`, with which nothing is lost, are listed only when
+    /// they are asked for.
     pub code: Option<String>,
     /// Only letters whose record was not replayed, and that stand for one.
     pub replayable: bool,
@@ -50,9 +51,9 @@ pub struct Filter {
 impl Filter {
     /// Whether a letter is one of those.
     pub(super) fn wants(&self, index: &Index, key: &Key, code: &str) -> bool {
-        let replayed = || matches!(index.marks.replay(&key.place()), Some(Replay::Done { .. }));
+        let replayed = || matches!(index.marks.replay(key), Some(Replay::Done { .. }));
         self.sink.as_deref().is_none_or(|sink| sink == &*key.sink)
-            && self.code.as_deref().map_or(!is_barrier(code), |c| c == code)
+            && self.code.as_deref().map_or(!is_no_loss(code), |c| c == code)
             && !(self.replayable && (code == GAP || replayed()))
     }
 }
@@ -149,10 +150,10 @@ impl<D: Disk> DeadLetters<D> {
         self.read(at).await
     }
 
-    /// How the replay of the letter's record stands, if there was one.
+    /// How the replay of the letter's record to its sink stands, if there was one.
     #[must_use]
     pub fn replay(&self, key: &Key) -> Option<Replay> {
-        self.index().marks.replay(&key.place()).cloned()
+        self.index().marks.replay(key).cloned()
     }
 
     /// Writes decisions durably.
@@ -245,7 +246,7 @@ impl<D: Disk> DeadTarget for DeadLetters<D> {
         self.0.watermarks.wait_synced(end).await.map_err(|e| DeadError(e.to_string()))?;
         let mut index = self.index();
         for (letter, at) in new.iter().zip(places) {
-            let event_type = frame::split(letter.body).ok().map(|frame| frame.schema.kind.name);
+            let event_type = frame::split(frame::inside(letter.body)).ok().map(|frame| frame.schema.kind.name);
             index.add(key(letter), letter.code, event_type, at);
         }
         Ok(())

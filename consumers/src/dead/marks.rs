@@ -4,7 +4,9 @@
 //! stands behind the letters it is about, so it is never gone before them. **Marks are taken in
 //! the order of the log, and that order decides**: a replay that names the one it follows takes
 //! hold only when nobody else's came in between. So two panels that begin the same replay agree
-//! on whose it is without asking each other.
+//! on whose it is without asking each other. A replay is to all sinks of the record's log or to one
+//! alone; a record that went to all goes to none alone any more, and the other way round, since a
+//! sink that had it alone would take it twice.
 
 use super::index::Key;
 use super::record::DeadLetter;
@@ -45,6 +47,9 @@ pub struct Begun {
     pub number: u64,
     /// Where the mark lies that this one follows; `None` for the first.
     pub after: Option<Offset>,
+    /// The one sink it is for; `None` for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sink: Option<String>,
     /// The log it goes to.
     pub log: String,
     /// Partitions of that log that it may go to, each with its end when the replay was begun.
@@ -56,6 +61,9 @@ pub struct Begun {
 pub struct Done {
     /// Who asked for it.
     pub who: String,
+    /// The one sink it is for; `None` for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sink: Option<String>,
     /// The log it was appended to.
     pub log: String,
     /// The partition.
@@ -159,10 +167,24 @@ pub enum Replay {
     },
 }
 
+impl Replay {
+    /// The one sink that it is for; `None` for all.
+    #[must_use]
+    pub fn sink(&self) -> Option<&str> {
+        match self {
+            Replay::Begun { begun, .. } => begun.sink.as_deref(),
+            Replay::Done { done, .. } => done.sink.as_deref(),
+        }
+    }
+}
+
+/// The one sink that a replay is for; `None` for all.
+type Aim = Option<String>;
+
 /// All marks, as the log's order makes them.
 #[derive(Default)]
 pub(super) struct Marks {
-    replays: BTreeMap<Place, Replay>,
+    replays: BTreeMap<(Place, Aim), Replay>,
     skips: BTreeMap<Key, Skipped>,
 }
 
@@ -179,18 +201,21 @@ impl Marks {
     pub fn add(&mut self, place: Place, mark: Mark, at: Micros, at_offset: Offset) {
         match mark {
             Mark::ReplayBegun(begun) => {
-                let follows = match self.replays.get(&place) {
+                let crossed = self.at(&place).any(|(aim, _)| aim.is_some() != begun.sink.is_some());
+                let aim = (place, begun.sink.clone());
+                let follows = match self.replays.get(&aim) {
                     None => begun.after.is_none(),
                     Some(Replay::Begun { mark, .. }) => begun.after == Some(*mark),
                     Some(Replay::Done { .. }) => false,
                 };
-                if follows {
-                    self.replays.insert(place, Replay::Begun { mark: at_offset, at, begun });
+                if follows && !crossed {
+                    self.replays.insert(aim, Replay::Begun { mark: at_offset, at, begun });
                 }
             }
             Mark::Replayed(done) => {
-                if !matches!(self.replays.get(&place), Some(Replay::Done { .. })) {
-                    self.replays.insert(place, Replay::Done { at, done });
+                let aim = (place, done.sink.clone());
+                if !matches!(self.replays.get(&aim), Some(Replay::Done { .. })) {
+                    self.replays.insert(aim, Replay::Done { at, done });
                 }
             }
             Mark::Skip(skip) => {
@@ -200,11 +225,23 @@ impl Marks {
         }
     }
 
-    pub fn replay(&self, place: &Place) -> Option<&Replay> {
-        self.replays.get(place)
+    /// The replay that the letter's sink got: one to all, or one to it alone.
+    pub fn replay(&self, key: &Key) -> Option<&Replay> {
+        let to_all = self.replays.get(&(key.place(), None));
+        to_all.or_else(|| self.replays.get(&(key.place(), Some(key.sink.to_string()))))
     }
 
-    /// How many records were replayed.
+    /// All replays of a record: one to all sinks, or some to one each.
+    pub fn replays(&self, place: &Place) -> Vec<Replay> {
+        self.at(place).map(|(_, replay)| replay.clone()).collect()
+    }
+
+    fn at<'a>(&'a self, place: &'a Place) -> impl Iterator<Item = (&'a Aim, &'a Replay)> {
+        let all = self.replays.range((place.clone(), None)..).take_while(move |((at, _), _)| at == place);
+        all.map(|((_, aim), replay)| (aim, replay))
+    }
+
+    /// How many records were replayed; one that went to two sinks alone counts twice.
     pub fn replayed(&self) -> u64 {
         self.replays.values().filter(|r| matches!(r, Replay::Done { .. })).count() as u64
     }
@@ -215,7 +252,7 @@ impl Marks {
 
     /// Forgets what is about letters that are gone.
     pub fn prune(&mut self, is_there: impl Fn(&Place) -> bool) {
-        self.replays.retain(|place, _| is_there(place));
+        self.replays.retain(|(place, _), _| is_there(place));
         self.skips.retain(|key, _| is_there(&key.place()));
     }
 }

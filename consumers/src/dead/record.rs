@@ -117,13 +117,13 @@ impl DeadLetter {
     /// Type of the event, when the record's frame still says so.
     #[must_use]
     pub fn event_type(&self) -> Option<&'static str> {
-        frame::split(&self.body).ok().map(|frame| frame.schema.kind.name)
+        frame::split(frame::inside(&self.body)).ok().map(|frame| frame.schema.kind.name)
     }
 
     /// The event in the form it is posted in, when it decodes (the rule it breaks may be a sink's).
     #[must_use]
     pub fn json(&self) -> Option<serde_json::Value> {
-        json::to_json(&self.body).ok()
+        json::to_json(frame::inside(&self.body)).ok()
     }
 
     /// The first `max` bytes of the record in hexadecimal.

@@ -192,10 +192,10 @@ impl TopicLetters {
         Ok(letters)
     }
 
-    /// How the replays of the letters' records stand, in their order. Errors: [`LettersError`].
+    /// How the replays of the letters' records to their sinks stand, in their order. Errors: [`LettersError`].
     pub async fn replays(&self, keys: &[Key]) -> Result<Vec<Option<Replay>>, LettersError> {
         let reading = self.caught_up().await?;
-        Ok(keys.iter().map(|key| reading.index.marks.replay(&key.place()).cloned()).collect())
+        Ok(keys.iter().map(|key| reading.index.marks.replay(key).cloned()).collect())
     }
 
     /// What was said about the gaps of these letters, in their order. Errors: [`LettersError`].

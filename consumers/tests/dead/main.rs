@@ -165,14 +165,21 @@ impl Replays {
     fn wanted(&self) -> Wanted {
         let log = LogId { name: self.events().into(), partition: 0 };
         let key = |offset| Key { sink: "archive".into(), log: log.clone(), offset };
-        Wanted { letters: [3, 5, 7].map(key).to_vec(), who: "ann".to_owned(), dry_run: false }
+        Wanted { letters: [3, 5, 7].map(key).to_vec(), who: "ann".to_owned(), to: None, dry_run: false }
     }
 
     /// What a call leaves that died behind its first mark.
     async fn begun(&self, number: u64, offset: u64) -> Begun {
         let log = self.events();
-        let begun =
-            Begun { who: "bob".to_owned(), batch: 77, number, after: None, log: log.clone(), floors: vec![(0, 0)] };
+        let begun = Begun {
+            who: "bob".to_owned(),
+            batch: 77,
+            number,
+            after: None,
+            sink: None,
+            log: log.clone(),
+            floors: vec![(0, 0)],
+        };
         let place = Place { log: LogId { name: log.into(), partition: 0 }, offset };
         let book = TopicBook::new(Arc::clone(&self.letters), self.target.clone());
         book.mark(vec![(place, Mark::ReplayBegun(begun.clone()))]).await.unwrap();
@@ -205,6 +212,22 @@ async fn records_that_every_sink_put_aside_are_produced_once_under_a_key_of_thei
     assert_eq!(codes(&report), [(3, "replayed"), (5, "unknown_schema"), (7, "replayed")]);
     assert_eq!(records(&again.events()).await.len(), 2);
     assert_eq!(again.letters.summary().await.unwrap().replayed, 2);
+}
+
+#[tokio::test]
+async fn a_record_for_one_sink_alone_is_produced_once_in_a_cover_that_names_it() {
+    let replays = Replays::new().await;
+    let wanted = Wanted { to: Some("balances".to_owned()), ..replays.wanted() };
+    let report = replays.replayer().replay(&wanted).await.unwrap();
+    assert_eq!((report.replayed.len(), codes(&report)), (2, vec![(5, "unknown_schema")]));
+    let there = records(&replays.events()).await;
+    let seen: Vec<_> = there.iter().map(|(_, value)| frame::addressed(value).unwrap()).collect();
+    assert_eq!(seen, [("balances", &click(3)[..]), ("balances", &click(7)[..])]);
+    let again = replays.replayer().replay(&wanted).await.unwrap();
+    assert_eq!(codes(&again), [(3, "replayed"), (5, "unknown_schema"), (7, "replayed")]);
+    let all = replays.replayer().replay(&replays.wanted()).await.unwrap();
+    assert_eq!(codes(&all), [(3, "replayed"), (5, "unknown_schema"), (7, "replayed")], "balances would have it twice");
+    assert_eq!(records(&replays.events()).await.len(), 2);
 }
 
 #[tokio::test]

@@ -67,6 +67,7 @@ fn check(name: &'static str, value: Option<&str>) -> Result<(), Problem> {
 pub async fn replay<L: Ledger>(app: Shared<L>, caller: Caller, request: HttpRequest, payload: web::Payload) -> Outcome {
     no_params(&request)?;
     let asked: ReplayRequest = body::json_within(&request, payload, REPLAY_BYTES).await?;
+    check("to", asked.to.as_deref())?;
     let why = asked.reason.clone().unwrap_or_default();
     if why.len() > REASON {
         return Err(Problem::parameter("reason", format!("may have at most {REASON} bytes")));
@@ -87,10 +88,14 @@ pub async fn replay<L: Ledger>(app: Shared<L>, caller: Caller, request: HttpRequ
     let change = caller.change(why);
     if !asked.dry_run && !keys.is_empty() {
         // Before anything is done: a replay without its row in the audit does not begin.
-        let after = serde_json::json!({"ids": keys.iter().map(DeadKey::id).collect::<Vec<_>>()});
+        let ids: Vec<String> = keys.iter().map(DeadKey::id).collect();
+        let after = match &asked.to {
+            Some(to) => serde_json::json!({"ids": ids, "to": to}),
+            None => serde_json::json!({"ids": ids}),
+        };
         app.ledger.record_change("dead_replay", "dead letters", &after.to_string(), &change).await?;
     }
-    json(&app.dead.replay(keys, change.who, asked.dry_run).await?)
+    json(&app.dead.replay(keys, change.who, asked.to, asked.dry_run).await?)
 }
 
 /// The letters that a sink, a code and a limit name.
@@ -101,7 +106,7 @@ async fn chosen<L: Ledger>(app: &Shared<L>, asked: &ReplayRequest) -> Result<Vec
     if !(1..=REPLAYED).contains(&limit) {
         return Err(Problem::parameter("limit", format!("must be from 1 to {REPLAYED}")));
     }
-    let (sink, code) = (asked.sink.clone(), asked.code.clone());
+    let (sink, code) = (asked.sink.clone().or_else(|| asked.to.clone()), asked.code.clone());
     let filter = DeadFilter { sink, code, replayable: true, after: None, limit };
     let letters = app.dead.list(&filter).await?;
     Ok(letters.iter().filter_map(|letter| DeadKey::parse(&letter.id)).collect())

@@ -180,6 +180,10 @@ async fn a_replay_is_asked_for_in_one_way_and_stands_in_the_audit() {
     let row = &rows.result[0];
     assert_eq!((row.action.as_str(), row.who.as_str(), row.why.as_str()), ("dead_replay", "local", "schema 2"));
     assert_eq!(row.after["ids"][0], letter().id);
+    let to = r#"{"to":"statistics","reason":"an old consumer"}"#.to_owned();
+    assert_eq!(replay(to).await.read::<ReplayReport>().refused.len(), 1, "those of the sink, when none are named");
+    let rows: Page<AuditEntry> = world.get("/api/v1/audit").await.read();
+    assert_eq!((&rows.result[0].after["to"], rows.result.len()), (&"statistics".into(), 2));
     let long = "x".repeat(501);
     for (body, code) in [
         (format!(r#"{{"ids":["{}"],"sink":"statistics"}}"#, letter().id), "bad_parameter"),
@@ -187,6 +191,7 @@ async fn a_replay_is_asked_for_in_one_way_and_stands_in_the_audit() {
         (r#"{"ids":["nonsense"]}"#.to_owned(), "bad_parameter"),
         (r#"{"limit":1001}"#.to_owned(), "bad_parameter"),
         (r#"{"sink":"Robert'); --"}"#.to_owned(), "bad_parameter"),
+        (r#"{"to":"all sinks"}"#.to_owned(), "bad_parameter"),
         (format!(r#"{{"reason":"{long}"}}"#), "bad_parameter"),
         (r#"{"all":true}"#.to_owned(), "bad_body"),
         (format!(r#"{{"ids":[{}]}}"#, vec![format!("{:?}", letter().id); 1_001].join(",")), "bad_parameter"),

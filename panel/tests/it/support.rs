@@ -160,7 +160,13 @@ impl DeadStore for Nothing {
     fn show<'a>(&'a self, key: &'a DeadKey) -> Later<'a, Option<DeadLetter>> {
         futures::future::ready(Ok((key.id() == letter().id).then(letter))).boxed()
     }
-    fn replay(&self, keys: Vec<DeadKey>, _who: String, _dry_run: bool) -> Later<'static, ReplayReport> {
+    fn replay(
+        &self,
+        keys: Vec<DeadKey>,
+        _who: String,
+        _to: Option<String>,
+        _dry_run: bool,
+    ) -> Later<'static, ReplayReport> {
         let refused = keys.iter().map(|key| RefusedLetter {
             id: key.id(),
             code: "bad_body".to_owned(),

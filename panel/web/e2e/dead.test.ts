@@ -9,7 +9,9 @@ import { complaints } from './panel.ts';
 import { deadLetters, startSystem, until, type System } from './system.ts';
 
 const ID = randomUUID();
-const counted = `SELECT count() FROM penstock.events WHERE id = '${ID}'`;
+const ALONE = randomUUID();
+const countOf = (id: string) => `SELECT count() FROM penstock.events WHERE id = '${id}'`;
+const counted = countOf(ID);
 
 let system: System;
 let browser: Browser;
@@ -17,7 +19,7 @@ let page: Page;
 let complained: string[];
 
 before(async () => {
-  system = await startSystem('open', (data) => deadLetters(data, ID));
+  system = await startSystem('open', (data) => deadLetters(data, ID, ALONE));
   browser = await openBrowser();
   page = await browser.context.newPage();
   page.setDefaultTimeout(20_000);
@@ -37,10 +39,10 @@ const row = (name: string) =>
 
 test('letters are listed by reason, and a record can be looked at', async () => {
   await page.goto(`${system.panel}/quality`);
-  await until('both records of the three sinks', async () => {
+  await until('the records of the three sinks', async () => {
     const counts = await Promise.all(
       ['Statistics', 'Balances', 'Archive'].map((sink) =>
-        row(sink).getByRole('cell', { name: '2', exact: true }).count(),
+        row(sink).getByRole('cell', { name: '3', exact: true }).count(),
       ),
     );
     return counts.every((c) => c === 1);
@@ -68,12 +70,26 @@ test('a picked letter is replayed, and its event counts once', async () => {
   assert.equal(await page.getByRole('checkbox', { name: 'Pick the record at offset 0' }).count(), 0);
 });
 
+test('a picked letter is replayed to its own sink alone', async () => {
+  await page.getByRole('checkbox', { name: 'Pick the record at offset 2' }).check();
+  await page.getByRole('button', { name: 'Replay picked' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Replay dead letters?' });
+  await dialog.getByRole('checkbox', { name: 'To Statistics alone' }).check();
+  await dialog.getByRole('button', { name: 'Replay' }).click();
+  await dialog.waitFor({ state: 'hidden' });
+  await until('the event in ClickHouse', async () => (await system.sql(countOf(ALONE))).trim() === '1');
+  assert.equal(await page.getByRole('checkbox', { name: 'Pick the record at offset 2' }).count(), 0);
+});
+
 test('a whole reason is replayed: what stays behind is named with why, and nothing counts twice', async () => {
   await row('Balances').getByRole('button', { name: 'Replay' }).click();
   const dialog = page.getByRole('dialog', { name: 'Replay dead letters?' });
   await dialog.getByRole('button', { name: 'Replay' }).click();
-  await dialog.getByText('1 record stayed as it is').waitFor();
-  assert.match(await dialog.getByRole('list').innerText(), /balances:.*:0:1 /);
+  await dialog.getByText('2 records stayed as they are').waitFor();
+  assert.match(
+    await dialog.getByRole('list').innerText(),
+    /balances:.*:0:1 .*\n*.*balances:.*:0:2 .*to statistics alone/,
+  );
   await dialog.getByRole('button', { name: 'Close' }).last().click();
   const report = JSON.parse(await system.penstock('reconcile', '--json')) as { equal?: boolean };
   assert.equal(report.equal, true);

@@ -77,7 +77,7 @@ async function serious(page: Page): Promise<string[]> {
 }
 
 before(async () => {
-  system = await startSystem('open', (data) => deadLetters(data, randomUUID()));
+  system = await startSystem('open', (data) => deadLetters(data, randomUUID(), randomUUID()));
   await system.post([
     ...events(ENDLESS.tag, 600),
     { type: 'click', id: known, payload: { tag: ENDLESS.tag } },

@@ -86,8 +86,8 @@ function config(access: 'open' | 'login', engine: number): string {
  * Two records that nobody can read, in a data folder that has never run. Every sink puts both aside; the letters of
  * the first hold what it was meant to be, as after an update: a click of this id on a campaign.
  */
-export async function deadLetters(data: string, id: string): Promise<void> {
-  await run(join(dirname(BINARY), 'examples/dead_letters'), [data, id, String(ENDLESS.id)]);
+export async function deadLetters(data: string, first: string, last: string): Promise<void> {
+  await run(join(dirname(BINARY), 'examples/dead_letters'), [data, first, last, String(ENDLESS.id)]);
 }
 
 export async function startSystem(

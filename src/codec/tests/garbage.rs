@@ -114,6 +114,15 @@ fn each_fault_has_its_code() {
     assert_eq!(code(&[b"\xc3\x02", &good[2..]].concat()), Err(PoisonCode::BadFrame));
     assert_eq!(code(&[b"\xc3\x01", &[7; 8][..], &good[10..]].concat()), Err(PoisonCode::UnknownSchema));
     assert_eq!(code(&frame::BARRIER), Err(PoisonCode::Barrier));
+    let mut addressed = Vec::new();
+    frame::address("balances", &good, &mut addressed);
+    assert_eq!(code(&addressed), Err(PoisonCode::Elsewhere));
+    assert_eq!(frame::addressed(&addressed), Some(("balances", &good[..])));
+    assert_eq!((frame::inside(&addressed), frame::inside(&good)), (&good[..], &good[..]));
+    for cut in 0..addressed.len() - good.len() {
+        assert_eq!(frame::addressed(&addressed[..cut]), None, "cut at {cut}");
+    }
+    assert_eq!(frame::addressed(&good), None);
     assert_eq!(code(&good[..good.len() - 1]), Err(PoisonCode::BadBody));
     assert_eq!(code(&[&good[..], b"\0"].concat()), Err(PoisonCode::BadBody));
     let mut time = Vec::new();

@@ -39,7 +39,7 @@ pub struct DeadLetter {
     pub body_hex: Option<String>,
 }
 
-/// A replay that was done.
+/// A replay that was done: to all sinks, or to the letter's own alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ReplayedBy {
     /// Who.
@@ -61,7 +61,7 @@ pub struct ReplayRequest {
     /// These letters, at most 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ids: Option<Vec<String>>,
-    /// Letters of this sink.
+    /// Letters of this sink; those of `to` when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sink: Option<String>,
     /// Letters with this reason.
@@ -70,6 +70,9 @@ pub struct ReplayRequest {
     /// At most so many of them, 1 to 1000; 1000 when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// To this sink alone, which put them aside while others hold them; to all when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
     /// Only says what would be done.
     #[serde(default)]
     pub dry_run: bool,
@@ -105,8 +108,8 @@ pub struct ReplayedLetter {
 pub struct RefusedLetter {
     /// The letter.
     pub id: String,
-    /// `dead_letter_not_found`, `replayed`, `not_everywhere`, `body_lost`, `under_way`, `unknown`,
-    /// `refused`, `gap`, or the code of what is still wrong with the record.
+    /// `dead_letter_not_found`, `replayed`, `not_everywhere`, `not_put_aside`, `elsewhere`,
+    /// `body_lost`, `under_way`, `unknown`, `refused`, `gap`, or the code of what is still wrong with the record.
     pub code: String,
     /// One sentence.
     pub why: String,

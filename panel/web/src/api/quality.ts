@@ -28,7 +28,8 @@ export function useDeadLetter(id: string | null) {
   });
 }
 
-export type Replay = { ids: string[] } | { sink: string; code: string; limit: number };
+/** Which letters, and `to`: the one sink that their records go to; all when left out. */
+export type Replay = ({ ids: string[] } | { sink: string; code: string; limit: number }) & { to?: string };
 
 export function useReplay() {
   const client = useQueryClient();

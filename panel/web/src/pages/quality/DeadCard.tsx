@@ -13,6 +13,7 @@ import { Button } from '../../ui/Button.tsx';
 import { Card } from '../../ui/Card.tsx';
 import { DataTable, type TableColumn } from '../../ui/DataTable.tsx';
 import { Dialog, DialogActions } from '../../ui/Dialog.tsx';
+import { Checkbox } from '../../ui/Field.tsx';
 import { Empty } from '../../ui/States.tsx';
 import { useSay } from '../../ui/Toast.tsx';
 import { DeadList } from './DeadList.tsx';
@@ -24,7 +25,7 @@ const MOST = 1000;
 export function DeadCard({ dead }: { dead: readonly Reason[] }) {
   const [params, change] = useParams();
   const may = useMay('operator');
-  const [asked, setAsked] = useState<{ what: Replay; words: string } | null>(null);
+  const [asked, setAsked] = useState<Asked | null>(null);
   const sink = params.get('dead_sink');
   const code = params.get('dead_code');
   const columns: readonly TableColumn<Reason>[] = [
@@ -66,6 +67,7 @@ export function DeadCard({ dead }: { dead: readonly Reason[] }) {
               onClick={() =>
                 setAsked({
                   what: { sink: r.sink, code: r.code, limit: MOST },
+                  sink: r.sink,
                   words: `${plural(Math.min(r.count, MOST), 'record')} that ${sinkWords(r.sink).toLowerCase()} refused`,
                 })
               }
@@ -97,8 +99,15 @@ export function DeadCard({ dead }: { dead: readonly Reason[] }) {
   );
 }
 
+interface Asked {
+  what: Replay;
+  /** Whose letters they are. */
+  sink: string;
+  words: string;
+}
+
 interface ReplayDialogProps {
-  asked: { what: Replay; words: string } | null;
+  asked: Asked | null;
   onClose: () => void;
 }
 
@@ -106,19 +115,31 @@ function ReplayDialog({ asked, onClose }: ReplayDialogProps) {
   const replay = useReplay();
   const say = useSay();
   const [refused, setRefused] = useState<Replayed['refused']>([]);
+  const [alone, setAlone] = useState(false);
   const close = () => {
     replay.reset();
     setRefused([]);
+    setAlone(false);
     onClose();
   };
   return (
     <Dialog title="Replay dead letters?" open={asked !== null} onClose={close}>
       <div className={css.dialog}>
         {refused.length === 0 ? (
-          <p>
-            {asked?.words} will be put into the log again, once, if every sink had put them aside. What some
-            sink has taken stays as it is, so that nothing is counted twice; it is named here.
-          </p>
+          <>
+            <p>
+              {asked && alone
+                ? `${asked.words} will be put into the log again for ${sinkWords(asked.sink)} alone, once. The other sinks pass over them.`
+                : `${asked?.words ?? 'They'} will be put into the log again, once, if every sink had put them aside. What some sink has taken stays as it is, so that nothing is counted twice; it is named here.`}
+            </p>
+            {asked && (
+              <Checkbox
+                label={`To ${sinkWords(asked.sink)} alone, where the others have taken them`}
+                checked={alone}
+                onToggle={setAlone}
+              />
+            )}
+          </>
         ) : (
           <>
             <p>
@@ -145,7 +166,7 @@ function ReplayDialog({ asked, onClose }: ReplayDialogProps) {
               look="primary"
               busy={replay.isPending}
               onClick={() =>
-                replay.mutate(asked.what, {
+                replay.mutate(alone ? { ...asked.what, to: asked.sink } : asked.what, {
                   onSuccess: (result) => {
                     say(`${plural(result.replayed.length, 'record')} replayed.`);
                     if (result.refused.length > 0) setRefused(result.refused);

@@ -16,12 +16,12 @@ import css from './Quality.module.css';
 interface DeadListProps {
   sink: string;
   code: string;
-  onReplay: ((asked: { what: Replay; words: string }) => void) | undefined;
+  onReplay: ((asked: { what: Replay; sink: string; words: string }) => void) | undefined;
 }
 
 export function DeadList({ sink, code, onReplay }: DeadListProps) {
   const [cursors, setCursors] = useState<readonly (string | null)[]>([null]);
-  const [picked, setPicked] = useState<readonly string[]>([]);
+  const [chosen, setChosen] = useState<readonly string[]>([]);
   const [shown, setShown] = useState<string | null>(null);
   const query = useDeadLetters({ sink, code, cursor: cursors.at(-1) ?? null });
   const rows = query.data?.result;
@@ -36,6 +36,8 @@ export function DeadList({ sink, code, onReplay }: DeadListProps) {
       </div>
     );
   }
+  // Those of other pages stay picked; one that has been replayed is picked no more.
+  const picked = chosen.filter((id) => !rows.some((r) => r.id === id && r.replayed !== undefined));
   const columns: readonly TableColumn<DeadLetter>[] = [
     ...(onReplay
       ? [
@@ -49,7 +51,7 @@ export function DeadList({ sink, code, onReplay }: DeadListProps) {
                   label={`Pick the record at offset ${r.offset}`}
                   quiet
                   checked={picked.includes(r.id)}
-                  onToggle={(on) => setPicked(on ? [...picked, r.id] : picked.filter((id) => id !== r.id))}
+                  onToggle={(on) => setChosen(on ? [...picked, r.id] : picked.filter((id) => id !== r.id))}
                 />
               ),
           },
@@ -110,7 +112,9 @@ export function DeadList({ sink, code, onReplay }: DeadListProps) {
           <Button
             small
             look="primary"
-            onClick={() => onReplay({ what: { ids: [...picked] }, words: plural(picked.length, 'record') })}
+            onClick={() =>
+              onReplay({ what: { ids: [...picked] }, sink, words: plural(picked.length, 'record') })
+            }
           >
             Replay picked
           </Button>

@@ -3,8 +3,9 @@
 use super::*;
 use crate::dead::{DeadLetters, Filter};
 use penstock::event::{self, Defaults, IdSource};
+use penstock::log::LogId;
 use penstock::log::spool::{RealDisk, Spool, SpoolOptions};
-use penstock::pipeline::{DeadTarget as _, Letter};
+use penstock::pipeline::{DeadError, DeadTarget as _, Letter};
 use penstock::time::ManualClock;
 use std::path::Path;
 use std::sync::Mutex as StdMutex;
@@ -136,7 +137,17 @@ async fn bury(letters: &mut DeadLetters, sinks: &[&str], records: std::ops::Rang
 
 fn wanted(offsets: impl IntoIterator<Item = u64>) -> Wanted {
     let key = |offset| Key { sink: "statistics".into(), log: log(), offset };
-    Wanted { letters: offsets.into_iter().map(key).collect(), who: "ann".to_owned(), dry_run: false }
+    Wanted { letters: offsets.into_iter().map(key).collect(), who: "ann".to_owned(), to: None, dry_run: false }
+}
+
+fn alone(sink: &str, offsets: impl IntoIterator<Item = u64>) -> Wanted {
+    Wanted { to: Some(sink.to_owned()), ..wanted(offsets) }
+}
+
+fn addressed(sink: &str, n: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    frame::address(sink, &event(n), &mut out);
+    out
 }
 
 fn codes(report: &Report) -> Vec<(u64, &'static str)> {
@@ -202,8 +213,70 @@ async fn what_a_sink_may_hold_or_what_is_still_poison_is_left_alone() {
 }
 
 #[tokio::test]
+async fn what_one_sink_put_aside_goes_to_it_alone_once() {
+    let (dir, events, fuse) = (tempfile::tempdir().unwrap(), Events::default(), Fuse::default());
+    let mut letters = open(dir.path()).await;
+    // Statistics was of an older version than the others, which hold the records.
+    bury(&mut letters, &["statistics"], 0..2, event).await;
+    bury(&mut letters, &["statistics"], 2..3, |_| b"\xC3\x01nobody's".to_vec()).await;
+    let model = || Model { events: &events, fuse: &fuse, patience: Duration::ZERO };
+    let replayer = Replayer::new(letters.clone(), model(), clock());
+    assert_eq!(codes(&replayer.replay(&wanted([0])).await.unwrap()), [(0, "not_everywhere")]);
+    for nobody in ["archive", "kafka"] {
+        assert_eq!(codes(&replayer.replay(&alone(nobody, [0])).await.unwrap()), [(0, "not_put_aside")]);
+    }
+    let report = replayer.replay(&alone("statistics", [0, 2])).await.unwrap();
+    assert_eq!((report.replayed.len(), codes(&report)), (1, vec![(2, "unknown_schema")]));
+    assert_eq!(*events.0.lock().unwrap(), [addressed("statistics", 0)]);
+    drop((replayer, letters));
+    let letters = open(dir.path()).await;
+    let replayer = Replayer::new(letters.clone(), model(), clock());
+    let again = replayer.replay(&alone("statistics", [0])).await.unwrap();
+    assert_eq!(codes(&again), [(0, "replayed")]);
+    assert!(again.refused[0].why.contains("to statistics alone"), "{}", again.refused[0].why);
+    let left = Filter { replayable: true, limit: 10, ..Filter::default() };
+    let left: Vec<u64> = letters.list(&left).await.unwrap().iter().map(|l| l.key.offset).collect();
+    assert_eq!((left, letters.summary().replayed), (vec![1, 2], 1));
+}
+
+#[tokio::test]
+async fn a_record_goes_to_all_or_to_some_alone_and_never_to_a_sink_twice() {
+    let (dir, events, fuse) = (tempfile::tempdir().unwrap(), Events::default(), Fuse::default());
+    let mut letters = open(dir.path()).await;
+    bury(&mut letters, &SINKS, 0..2, event).await;
+    let model = Model { events: &events, fuse: &fuse, patience: Duration::ZERO };
+    let replayer = Replayer::new(letters.clone(), model, clock());
+    assert_eq!(replayer.replay(&wanted([0])).await.unwrap().replayed.len(), 1);
+    assert_eq!(codes(&replayer.replay(&alone("archive", [0])).await.unwrap()), [(0, "replayed")]);
+    assert_eq!(replayer.replay(&alone("archive", [1])).await.unwrap().replayed.len(), 1);
+    assert_eq!(codes(&replayer.replay(&wanted([1])).await.unwrap()), [(1, "replayed")], "archive would have it twice");
+    // The others can still have it, each alone.
+    assert_eq!(replayer.replay(&alone("balances", [1])).await.unwrap().replayed.len(), 1);
+    let expected = [event(0), addressed("archive", 1), addressed("balances", 1)];
+    assert_eq!(*events.0.lock().unwrap(), expected);
+    // What went to one alone and is put aside once more, by it and by the others, goes to it alone.
+    let log = log();
+    for (sink, code) in [("archive", "unknown_schema"), ("balances", "elsewhere"), ("statistics", "elsewhere")] {
+        let body = addressed("archive", 1);
+        let letter = Letter { sink, log: &log, offset: 9, code, field: None, message: "why", body: &body };
+        letters.bury(&[letter]).await.unwrap();
+    }
+    for refused in [wanted([9]), alone("statistics", [9])] {
+        assert_eq!(codes(&replayer.replay(&refused).await.unwrap()), [(9, "elsewhere")]);
+    }
+    assert_eq!(replayer.replay(&alone("archive", [9])).await.unwrap().replayed.len(), 1);
+    assert_eq!(events.0.lock().unwrap().last(), Some(&addressed("archive", 1)), "in one cover, not in two");
+    let listed = letters.list(&Filter { limit: 20, ..Filter::default() }).await.unwrap();
+    assert!(listed.iter().all(|l| l.code != "elsewhere"), "nothing is lost with those");
+}
+
+#[tokio::test]
 async fn a_crash_at_any_step_leaves_each_record_in_the_log_once() {
-    for crash in 0..10 {
+    for crash in 0..20 {
+        // To all, and to one sink alone.
+        let to = (crash >= 10).then(|| "statistics".to_owned());
+        let (crash, wanted) = (crash % 10, |offsets| Wanted { to: to.clone(), ..wanted(offsets) });
+        let body = |n| if to.is_some() { addressed("statistics", n) } else { event(n) };
         let (dir, events) = (tempfile::tempdir().unwrap(), Events::default());
         let mut letters = open(dir.path()).await;
         bury(&mut letters, &SINKS, 0..4, event).await;
@@ -223,7 +296,7 @@ async fn a_crash_at_any_step_leaves_each_record_in_the_log_once() {
         assert_eq!(codes(&replayer.replay(&wanted(0..4)).await.unwrap()).len(), 4);
         let mut held = events.0.lock().unwrap().clone();
         held.sort();
-        let mut once: Vec<Vec<u8>> = (0..4).map(event).collect();
+        let mut once: Vec<Vec<u8>> = (0..4).map(body).collect();
         once.sort();
         assert_eq!(held, once, "after a crash at step {crash}");
         assert_eq!(letters.summary().replayed, 4);
@@ -234,15 +307,18 @@ async fn a_crash_at_any_step_leaves_each_record_in_the_log_once() {
 async fn of_two_replays_that_begin_together_one_takes_the_record() {
     let (dir, events, fuse) = (tempfile::tempdir().unwrap(), Events::default(), Fuse::default());
     let mut letters = open(dir.path()).await;
-    bury(&mut letters, &SINKS, 0..1, event).await;
+    bury(&mut letters, &SINKS, 0..2, event).await;
     let model = || Model { events: &events, fuse: &fuse, patience: Duration::from_secs(300) };
     let (one, two) =
         (Replayer::new(letters.clone(), model(), clock()), Replayer::new(letters.clone(), model(), clock()));
-    let (asked, other) = (wanted([0]), wanted([0]));
-    let (one, two) = tokio::join!(one.replay(&asked), two.replay(&other));
-    let outcomes = [one.unwrap(), two.unwrap()].map(|r| r.replayed.len());
-    assert_eq!(outcomes.iter().sum::<usize>(), 1, "{outcomes:?}");
-    assert_eq!(events.0.lock().unwrap().len(), 1);
+    // Also when one is for a sink alone.
+    for (offset, other) in [(0, wanted([0])), (1, alone("statistics", [1]))] {
+        let asked = wanted([offset]);
+        let (one, two) = tokio::join!(one.replay(&asked), two.replay(&other));
+        let outcomes = [one.unwrap(), two.unwrap()].map(|r| r.replayed.len());
+        assert_eq!(outcomes.iter().sum::<usize>(), 1, "{outcomes:?}");
+        assert_eq!(events.0.lock().unwrap().len() as u64, offset + 1);
+    }
 }
 
 #[tokio::test]

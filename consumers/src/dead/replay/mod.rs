@@ -4,6 +4,10 @@
 //! had (the same event id, the same time of receipt, and so the same price): no sink holds it, so
 //! nothing is counted twice. Its letters stay, since its old place in the log stays uncounted.
 //!
+//! What one sink put aside and others hold (it was of an older version than they) can go again **to
+//! that sink alone**: as a record that only it takes ([`frame::address`]) and that the others put
+//! aside without a loss. Either way a sink gets a record once: see [`super::marks`].
+//!
 //! What a crash leaves behind at each boundary:
 //!
 //! | crash after | the letters' log says | the events' log holds | the next replay |
@@ -18,16 +22,18 @@
 //! Two replays of one record at the same time: the marks' order decides ([`super::marks`]), and the
 //! other is refused.
 
+mod ports;
+
+pub use ports::{Book, Landed, Landing, OnItsWay, Standing, Target, TargetError};
+
 use super::Key;
 use super::letters::LettersError;
 use super::marks::{Begun, Done, Mark, Place, Replay};
-use super::record::DeadLetter;
 use penstock::codec::frame;
-use penstock::log::{LogId, Offset};
-use penstock::pipeline::{DeadError, GAP};
+use penstock::log::Offset;
+use penstock::pipeline::GAP;
 use penstock::time::{Clock, Micros};
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -40,88 +46,6 @@ const CHUNK: usize = 32;
 /// A replay that has come no further by then gives up its record to whoever looks next, and does
 /// not append it any more.
 const LONGEST: Duration = Duration::from_secs(60);
-
-/// How a record stands among the letters.
-#[derive(Clone, Debug, Default)]
-pub struct Standing {
-    /// The sinks that put it aside.
-    pub sinks: Vec<Arc<str>>,
-    /// One of their letters, with the record.
-    pub letter: Option<DeadLetter>,
-    /// What was done about it.
-    pub replay: Option<Replay>,
-}
-
-/// The letters, as a replay needs them.
-pub trait Book: Send + Sync {
-    /// How these records stand, with everything that was written before the call.
-    fn standing(&self, places: &[Place]) -> impl Future<Output = Result<Vec<Standing>, LettersError>> + Send;
-
-    /// Writes marks durably. Errors: any of them may be there or not.
-    fn write(&self, marks: Vec<(Place, Mark)>) -> impl Future<Output = Result<(), DeadError>> + Send;
-}
-
-/// Where a record lies after its replay.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Landed {
-    /// The log.
-    pub log: String,
-    /// The partition.
-    pub partition: u32,
-    /// Its offset; `None` when the broker did not say.
-    pub offset: Option<Offset>,
-}
-
-/// Where a record may go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Landing {
-    /// The log.
-    pub log: String,
-    /// The partitions it may go to, each with the log's end now.
-    pub floors: Vec<(u32, Offset)>,
-}
-
-/// A replay on its way.
-#[derive(Clone, Copy, Debug)]
-pub struct OnItsWay<'a> {
-    /// The record that was put aside.
-    pub place: &'a Place,
-    /// What was begun.
-    pub begun: &'a Begun,
-    /// When; not behind the first attempt to append it.
-    pub at: Micros,
-    /// The record.
-    pub body: &'a [u8],
-}
-
-/// Why a record was not appended for sure, or not found.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TargetError {
-    /// Nothing was appended, and will not be.
-    #[error("{0}")]
-    Refused(String),
-    /// It may be there or not; a later replay of the same record looks.
-    #[error("{0}")]
-    Unknown(String),
-}
-
-/// The log of events.
-pub trait Target: Send + Sync {
-    /// The sinks that read a log: all of them must have put a record of it aside.
-    fn readers(&self, log: &LogId) -> Vec<&'static str>;
-
-    /// How old a replay of another life has to be before it is looked for and taken over.
-    fn patience(&self) -> Duration;
-
-    /// Where this record goes. Errors: [`TargetError::Refused`].
-    fn landing(&self, place: &Place, body: &[u8]) -> impl Future<Output = Result<Landing, TargetError>> + Send;
-
-    /// Whether these are in the log, each with its place; nothing of them can come later than that.
-    fn find(&self, sought: &[OnItsWay<'_>]) -> impl Future<Output = Vec<Result<Option<Landed>, TargetError>>> + Send;
-
-    /// Appends them durably, each once.
-    fn append(&self, records: &[OnItsWay<'_>]) -> impl Future<Output = Vec<Result<Landed, TargetError>>> + Send;
-}
 
 /// A letter whose record was appended again, or would be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,6 +83,8 @@ pub struct Wanted {
     pub letters: Vec<Key>,
     /// Who wants it.
     pub who: String,
+    /// To this sink alone; `None`: to all.
+    pub to: Option<String>,
     /// Only says what would be done.
     pub dry_run: bool,
 }
@@ -203,7 +129,7 @@ impl<B: Book, T: Target> Replayer<B, T> {
             let mut candidates = Vec::new();
             for (place, standing) in chunk.iter().zip(standings) {
                 there.extend(standing.sinks.iter().map(|sink| (sink.clone(), place.clone())));
-                match self.check(place, standing) {
+                match self.check(place, standing, wanted.to.as_deref()) {
                     Ok(candidate) => candidates.push(candidate),
                     Err(refused) => drop(verdicts.insert(place.clone(), Err(refused))),
                 }
@@ -211,7 +137,7 @@ impl<B: Book, T: Target> Replayer<B, T> {
             if wanted.dry_run {
                 verdicts.extend(candidates.into_iter().map(|c| (c.place, Ok(None))));
             } else {
-                self.carry(candidates, &wanted.who, &mut verdicts).await?;
+                self.carry(candidates, wanted, &mut verdicts).await?;
             }
         }
         let mut report = Report::default();
@@ -231,33 +157,40 @@ impl<B: Book, T: Target> Replayer<B, T> {
     }
 
     /// Whether the record may be appended again, as far as letters can tell.
-    fn check(&self, place: &Place, standing: Standing) -> Result<Candidate, (&'static str, String)> {
-        let Standing { sinks, letter, replay } = standing;
+    fn check(&self, place: &Place, standing: Standing, to: Option<&str>) -> Result<Candidate, (&'static str, String)> {
+        let Standing { sinks, letter, replays } = standing;
         let Some(letter) = letter else {
             return Err(("dead_letter_not_found", "there is no such dead letter".to_owned()));
         };
         if letter.code == GAP {
             return Err(("gap", "a gap is no record; see `penstock gap`".to_owned()));
         }
-        let pending = match replay {
-            Some(Replay::Done { at, done }) => {
-                let offset = done.offset.map_or(String::new(), |o| format!(" at offset {o}"));
-                let why = format!("{} replayed it at {at}; it is in {}/{}{offset}", done.who, done.log, done.partition);
-                return Err(("replayed", why));
+        let pending = pending(replays, to)?;
+        let readers = self.target.readers(&place.log);
+        let aside = |reader: &&str| sinks.iter().any(|sink| **sink == **reader);
+        match to {
+            Some(to) if !(readers.contains(&to) && aside(&to)) => {
+                return Err(("not_put_aside", format!("{to} did not put it aside")));
             }
-            Some(Replay::Begun { mark, at, begun }) => Some((mark, at, begun)),
-            None => None,
-        };
-        let holds: Vec<&str> =
-            self.target.readers(&place.log).into_iter().filter(|r| !sinks.iter().any(|s| **s == **r)).collect();
-        if !holds.is_empty() {
-            let why = format!("{} did not put it aside: it holds it, or has not come to it", holds.join(", "));
-            return Err(("not_everywhere", why));
+            Some(_) => {}
+            None => {
+                let holds: Vec<&str> = readers.iter().filter(|r| !aside(r)).copied().collect();
+                if !holds.is_empty() {
+                    let why = format!("{} did not put it aside: it holds it, or has not come to it", holds.join(", "));
+                    return Err(("not_everywhere", why));
+                }
+            }
         }
         if letter.body.is_empty() || letter.body.len() as u64 != letter.body_bytes {
             return Err(("body_lost", "the letter does not hold the whole record".to_owned()));
         }
-        if let Err(error) = frame::check(&letter.body) {
+        let body = match frame::addressed(&letter.body) {
+            Some((only, _)) if to != Some(only) => {
+                return Err(("elsewhere", format!("it was replayed to {only} alone, and can go to it alone again")));
+            }
+            _ => frame::inside(&letter.body),
+        };
+        if let Err(error) = frame::check(body) {
             return Err((error.code().name(), format!("it is still poison: {error}")));
         }
         if let Some((_, at, begun)) = &pending
@@ -266,20 +199,29 @@ impl<B: Book, T: Target> Replayer<B, T> {
             let why = format!("{} began to replay it at {at}; try again later", begun.who);
             return Err(("under_way", why));
         }
-        Ok(Candidate { place: place.clone(), body: letter.body.clone(), landing: None, pending })
+        let body = match to {
+            // Where one sink reads alone, it needs no address.
+            Some(to) if readers.len() > 1 => {
+                let mut addressed = Vec::with_capacity(body.len() + 32);
+                frame::address(to, body, &mut addressed);
+                addressed
+            }
+            _ => body.to_vec(),
+        };
+        Ok(Candidate { place: place.clone(), body, landing: None, pending })
     }
 
     /// Takes candidates through find ▸ begin ▸ append ▸ done.
     async fn carry(
         &self,
         mut candidates: Vec<Candidate>,
-        who: &str,
+        wanted: &Wanted,
         verdicts: &mut BTreeMap<Place, Verdict>,
     ) -> Result<(), LettersError> {
         let mut done = Vec::new();
         self.find(&mut candidates, &mut done, verdicts).await;
         let began = Instant::now();
-        let ours = self.begin(candidates, who, verdicts).await?;
+        let ours = self.begin(candidates, wanted, verdicts).await?;
         let on_its_way: Vec<OnItsWay<'_>> = ours.iter().map(|(c, begun, at)| on_its_way(c, begun, *at)).collect();
         let appended = if began.elapsed() < LONGEST { self.target.append(&on_its_way).await } else { Vec::new() };
         for ((candidate, begun, _), landed) in ours.iter().zip(appended) {
@@ -305,7 +247,7 @@ impl<B: Book, T: Target> Replayer<B, T> {
         }
         let marks = done.iter().map(|(place, who, landed)| {
             let Landed { log, partition, offset } = landed.clone();
-            (place.clone(), Mark::Replayed(Done { who: who.clone(), log, partition, offset }))
+            (place.clone(), Mark::Replayed(Done { who: who.clone(), sink: wanted.to.clone(), log, partition, offset }))
         });
         let written = self.book.write(marks.collect()).await;
         for (place, _, landed) in done {
@@ -349,7 +291,7 @@ impl<B: Book, T: Target> Replayer<B, T> {
     async fn begin(
         &self,
         mut candidates: Vec<Candidate>,
-        who: &str,
+        wanted: &Wanted,
         verdicts: &mut BTreeMap<Place, Verdict>,
     ) -> Result<Vec<(Candidate, Begun, Micros)>, LettersError> {
         for candidate in &mut candidates {
@@ -366,7 +308,8 @@ impl<B: Book, T: Target> Replayer<B, T> {
         for (number, mut candidate) in (0..).zip(candidates) {
             let Some(Landing { log, floors }) = candidate.landing.take() else { continue };
             let after = candidate.pending.as_ref().map(|(mark, ..)| *mark);
-            ours.push((candidate, Begun { who: who.to_owned(), batch, number, after, log, floors }, now));
+            let (who, sink) = (wanted.who.clone(), wanted.to.clone());
+            ours.push((candidate, Begun { who, batch, number, after, sink, log, floors }, now));
         }
         if ours.is_empty() {
             return Ok(ours);
@@ -377,10 +320,8 @@ impl<B: Book, T: Target> Replayer<B, T> {
         let standings = self.book.standing(&places).await?;
         let mut held = standings.into_iter();
         ours.retain(|(candidate, begun, _)| {
-            let is_ours = matches!(
-                held.next().and_then(|s| s.replay),
-                Some(Replay::Begun { begun: holds, .. }) if holds == *begun
-            );
+            let holds = |replay: &Replay| matches!(replay, Replay::Begun { begun: holds, .. } if holds == begun);
+            let is_ours = held.next().is_some_and(|standing| standing.replays.iter().any(holds));
             if !is_ours {
                 let why = "somebody else began to replay it at the same time".to_owned();
                 verdicts.insert(candidate.place.clone(), Err(("under_way", why)));
@@ -391,10 +332,39 @@ impl<B: Book, T: Target> Replayer<B, T> {
     }
 }
 
+/// What was begun with the record and this aim, and not ended. Errors: it went already, or to all
+/// where one is wanted, or to one where all are.
+fn pending(replays: Vec<Replay>, to: Option<&str>) -> Result<Option<(Offset, Micros, Begun)>, (&'static str, String)> {
+    let mut pending = None;
+    for replay in replays {
+        let aim = replay.sink().map(str::to_owned);
+        let whom = aim.as_deref().map_or_else(String::new, |sink| format!(" to {sink} alone"));
+        match replay {
+            // Another sink's own replay is nothing to this one.
+            _ if to.is_some() && aim.is_some() && aim.as_deref() != to => {}
+            Replay::Done { at, done } => {
+                let offset = done.offset.map_or(String::new(), |o| format!(" at offset {o}"));
+                let Done { who, log, partition, .. } = done;
+                let why = format!("{who} replayed it{whom} at {at}; it is in {log}/{partition}{offset}");
+                return Err(("replayed", why));
+            }
+            Replay::Begun { at, begun, .. } if aim.as_deref() != to => {
+                let whom = if whom.is_empty() { " to all".to_owned() } else { whom };
+                let why = format!(
+                    "{} began to replay it{whom} at {at}; replay it so again to see whether it arrived",
+                    begun.who
+                );
+                return Err(("under_way", why));
+            }
+            Replay::Begun { mark, at, begun } => pending = Some((mark, at, begun)),
+        }
+    }
+    Ok(pending)
+}
+
 fn on_its_way<'a>(candidate: &'a Candidate, begun: &'a Begun, at: Micros) -> OnItsWay<'a> {
     OnItsWay { place: &candidate.place, begun, at, body: &candidate.body }
 }
 
 #[cfg(test)]
-#[path = "replay_tests.rs"]
 mod tests;
