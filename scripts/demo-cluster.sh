@@ -25,6 +25,8 @@ finish() {
   trap '' INT TERM
   stop_roles
   "$here/scripts/cluster" down "$data/servers" --now
+  # What was noted before the load is of no use to anybody when the measurement did not end.
+  [ -z "${DEMO_CAPACITY:-}" ] || rm -f "$DEMO_CAPACITY.before"
 }
 
 "$here/scripts/cluster" down "$data/servers" --now
