@@ -26,7 +26,12 @@ pub enum Codec {
     /// Avro's `null`.
     Null,
     /// Avro's `zstandard`: each block one frame that tells its content's size.
-    Zstandard(zstd::bulk::Compressor<'static>),
+    Zstandard {
+        /// The library's context.
+        zstd: zstd::bulk::Compressor<'static>,
+        /// What it made last; its memory is used again.
+        packed: Vec<u8>,
+    },
 }
 
 impl Codec {
@@ -35,7 +40,7 @@ impl Codec {
         if zstd_level == 0 {
             return Ok(Codec::Null);
         }
-        Ok(Codec::Zstandard(zstd::bulk::Compressor::new(zstd_level)?))
+        Ok(Codec::Zstandard { zstd: zstd::bulk::Compressor::new(zstd_level)?, packed: Vec::new() })
     }
 
     /// Its name in a file's header.
@@ -43,14 +48,19 @@ impl Codec {
     pub const fn name(&self) -> &'static str {
         match self {
             Codec::Null => "null",
-            Codec::Zstandard(_) => "zstandard",
+            Codec::Zstandard { .. } => "zstandard",
         }
     }
 
-    fn pack(&mut self, plain: &[u8]) -> std::io::Result<Vec<u8>> {
+    fn pack<'a>(&'a mut self, plain: &'a [u8]) -> std::io::Result<&'a [u8]> {
         match self {
-            Codec::Null => Ok(plain.to_vec()),
-            Codec::Zstandard(zstd) => zstd.compress(plain),
+            Codec::Null => Ok(plain),
+            Codec::Zstandard { zstd, packed } => {
+                packed.clear();
+                packed.reserve(zstd::zstd_safe::compress_bound(plain.len()));
+                zstd.compress_to_buffer(plain, packed)?;
+                Ok(packed)
+            }
         }
     }
 }
@@ -128,10 +138,7 @@ impl Container {
         }
         self.digest.update(&self.block);
         put_long(&mut self.blocks, self.in_block);
-        match codec {
-            Codec::Null => put_bytes(&mut self.blocks, &self.block),
-            Codec::Zstandard(zstd) => put_bytes(&mut self.blocks, &zstd.compress(&self.block)?),
-        }
+        put_bytes(&mut self.blocks, codec.pack(&self.block)?);
         self.blocks.extend_from_slice(&self.sync);
         self.block.clear();
         self.in_block = 0;
