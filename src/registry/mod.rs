@@ -119,6 +119,24 @@ pub fn subject(topic: &str, record: &str) -> String {
     format!("{topic}-{record}")
 }
 
+/// Asks a registry what ids are, and neither registers nor remembers anything: for the panel, whose
+/// replays have records that consumers found no schema for.
+pub struct Lookup(Client);
+
+impl Lookup {
+    /// Asks the registry that is configured. Errors: as of [`Registry::start`].
+    pub fn new(settings: &RegistrySettings, metrics: RegistryMetrics) -> Result<Lookup, SettingsError> {
+        Client::new(settings, metrics).map(Lookup)
+    }
+
+    /// The fingerprint of the schema with this id; `None` when the registry has none such.
+    ///
+    /// Errors: [`RegistryError`].
+    pub async fn fingerprint(&self, id: u32) -> Result<Option<u64>, RegistryError> {
+        Ok(self.0.schema(id).await?.map(|(text, avro)| fingerprint_of(&text, avro)))
+    }
+}
+
 /// The registry that is configured; clones share what is known.
 #[derive(Clone)]
 pub struct Registry(Arc<Inner>);

@@ -5,6 +5,7 @@ use crate::parts::views::{dead_error, filtered, gap, gaps, key, mark, replay, sh
 use penstock::kafka::{ProducerError, ProducerOptions, Publisher, SharedProducer};
 use penstock::ledger::Change;
 use penstock::log::kafka::{FetchOptions, Fetcher};
+use penstock::registry::Lookup;
 use penstock::settings::KafkaSettings;
 use penstock::telemetry::KafkaLogMetrics;
 use penstock::time::Clock;
@@ -50,17 +51,23 @@ pub struct View {
 }
 
 impl View {
-    /// Shows `letters`, and replays them into the event topics.
+    /// Shows `letters`, and replays them into the event topics, in which ids of `registry` may stand.
     ///
     /// Errors: the settings make no producer.
-    pub fn new(letters: TopicLetters, kafka: &KafkaSettings, clock: &Arc<dyn Clock>) -> Result<Self, ProducerError> {
+    pub fn new(
+        letters: TopicLetters,
+        kafka: &KafkaSettings,
+        registry: Option<Lookup>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, ProducerError> {
         let letters = Arc::new(letters);
         let (target, clock) = (target(kafka, clock)?, clock.clone());
         let marks = Arc::new(TopicBook::new(letters.clone(), target.clone()));
         let book = TopicBook::new(letters.clone(), target);
         let producer = SharedProducer::new(kafka, ProducerOptions::default())?;
         let sinks = SinkName::ALL.map(SinkName::name).to_vec();
-        let replayer = Arc::new(Replayer::new(book, TopicReplay::new(producer, sinks, FORWARDER), clock));
+        let target = TopicReplay::new(producer, sinks, FORWARDER).with_registry(registry);
+        let replayer = Arc::new(Replayer::new(book, target, clock));
         Ok(View { letters, replayer, marks })
     }
 }

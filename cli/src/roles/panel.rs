@@ -100,7 +100,8 @@ impl Brokers {
         let fetcher = Fetcher::new(kafka, &options).context("cannot read from Kafka")?;
         let metrics = role.registry.with(KafkaLogMetrics::register);
         let letters = TopicLetters::new(fetcher, &kafka.dead_topic, &metrics, role.clock.clone());
-        let dead = dead::View::new(letters, kafka, &role.clock).context("cannot write to Kafka")?;
+        let registry = super::registry::lookup(role)?;
+        let dead = dead::View::new(letters, kafka, registry, &role.clock).context("cannot write to Kafka")?;
         Ok(Brokers { groups, dead: Arc::new(dead) })
     }
 }

@@ -3,14 +3,18 @@
 //! The key of a replayed record is a spool of its own (the call's random number) and the record's
 //! number in the call, so the monitor of repeats counts it among no sidecar's records, and would
 //! see it if it came twice. A record that stood in a topic goes back to its partition; one that
-//! the forwarder put aside goes to the topic of its type.
+//! the forwarder put aside goes to the topic of its type. What consumers found no schema for in the
+//! registry has its framing still; it goes again in single-object encoding, once the registry knows
+//! the id.
 
 use super::marks::Place;
 use super::replay::{Landed, Landing, OnItsWay, Target as ReplayTarget, TargetError};
-use penstock::codec::frame;
+use penstock::codec::registry::by_fingerprint;
+use penstock::codec::{confluent, frame};
 use penstock::kafka::barrier::{Tails, Target};
 use penstock::kafka::{Message, Publisher, SharedProducer, Ticket, is_final, key};
 use penstock::log::{LogId, Range};
+use penstock::registry::Lookup;
 use penstock::time::Micros;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -36,6 +40,7 @@ pub struct TopicReplay {
     sinks: Vec<&'static str>,
     /// Who reads the spools.
     forwarder: &'static str,
+    registry: Option<Lookup>,
 }
 
 impl TopicReplay {
@@ -43,7 +48,13 @@ impl TopicReplay {
     /// are those that read the event topics, `forwarder` the one that reads the spools.
     #[must_use]
     pub fn new(producer: SharedProducer, sinks: Vec<&'static str>, forwarder: &'static str) -> Self {
-        TopicReplay { producer, sinks, forwarder }
+        TopicReplay { producer, sinks, forwarder, registry: None }
+    }
+
+    /// And with the schema registry whose ids may stand in the topics.
+    #[must_use]
+    pub fn with_registry(self, registry: Option<Lookup>) -> Self {
+        TopicReplay { registry, ..self }
     }
 
     fn is_event_topic(&self, log: &LogId) -> bool {
@@ -100,6 +111,24 @@ impl ReplayTarget for TopicReplay {
 
     fn patience(&self) -> Duration {
         ABANDONED
+    }
+
+    async fn framed(&self, place: &Place, body: Vec<u8>) -> Result<Vec<u8>, TargetError> {
+        let (Some(registry), Some((id, datum))) = (&self.registry, confluent::split(&body)) else { return Ok(body) };
+        let fingerprint = match registry.fingerprint(id).await {
+            Ok(Some(fingerprint)) => fingerprint,
+            Ok(None) => return Ok(body),
+            Err(error) => return Err(TargetError::Unknown(error.to_string())),
+        };
+        // A registry that was emptied gives ids anew, and types have much in common.
+        if let Some(schema) = by_fingerprint(fingerprint)
+            && *self.producer.settings().topic_of(schema.kind.name) != *place.log.name
+        {
+            let kind = schema.kind.name;
+            let why = format!("the registry says that id {id} is a {kind}, and those are not in {}", place.log.name);
+            return Err(TargetError::Refused(why));
+        }
+        Ok([&confluent::single_header(fingerprint)[..], datum].concat())
     }
 
     async fn landing(&self, place: &Place, body: &[u8]) -> Result<Landing, TargetError> {

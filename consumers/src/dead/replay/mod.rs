@@ -129,7 +129,11 @@ impl<B: Book, T: Target> Replayer<B, T> {
             let mut candidates = Vec::new();
             for (place, standing) in chunk.iter().zip(standings) {
                 there.extend(standing.sinks.iter().map(|sink| (sink.clone(), place.clone())));
-                match self.check(place, standing, wanted.to.as_deref()) {
+                let checked = match self.framed(place, standing).await {
+                    Ok(standing) => self.check(place, standing, wanted.to.as_deref()),
+                    Err(refused) => Err(refused),
+                };
+                match checked {
                     Ok(candidate) => candidates.push(candidate),
                     Err(refused) => drop(verdicts.insert(place.clone(), Err(refused))),
                 }
@@ -154,6 +158,21 @@ impl<B: Book, T: Target> Replayer<B, T> {
             }
         }
         Ok(report)
+    }
+
+    /// Puts a record that stands in the registry's framing into that of the log.
+    async fn framed(&self, place: &Place, mut standing: Standing) -> Result<Standing, (&'static str, String)> {
+        if let Some(letter) = &mut standing.letter
+            && letter.body.len() as u64 == letter.body_bytes
+        {
+            let framed = self.target.framed(place, std::mem::take(&mut letter.body)).await;
+            letter.body = framed.map_err(|error| match error {
+                TargetError::Refused(why) => ("refused", why),
+                TargetError::Unknown(why) => ("registry_away", why),
+            })?;
+            letter.body_bytes = letter.body.len() as u64;
+        }
+        Ok(standing)
     }
 
     /// Whether the record may be appended again, as far as letters can tell.

@@ -82,6 +82,15 @@ pub trait Target: Send + Sync {
     /// How old a replay of another life has to be before it is looked for and taken over.
     fn patience(&self) -> Duration;
 
+    /// The record in single-object encoding, as logs hold it. It is given back as it is when it
+    /// stands in no other, or nothing is known of that.
+    ///
+    /// Errors: [`TargetError::Unknown`] when that cannot be told now; [`TargetError::Refused`] when
+    /// it would become an event of another log.
+    fn framed(&self, _place: &Place, body: Vec<u8>) -> impl Future<Output = Result<Vec<u8>, TargetError>> + Send {
+        async { Ok(body) }
+    }
+
     /// Where this record goes. Errors: [`TargetError::Refused`].
     fn landing(&self, place: &Place, body: &[u8]) -> impl Future<Output = Result<Landing, TargetError>> + Send;
 
