@@ -51,6 +51,19 @@ pub struct DeadFilter {
     pub limit: usize,
 }
 
+/// A replay of dead letters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadReplay {
+    /// These letters.
+    pub letters: Vec<DeadKey>,
+    /// Who wants it.
+    pub who: String,
+    /// To this sink alone; `None`: to all.
+    pub to: Option<String>,
+    /// Only says what would be done.
+    pub dry_run: bool,
+}
+
 /// The dead letters.
 pub trait DeadStore: MarkSource {
     /// How many there are.
@@ -63,13 +76,7 @@ pub trait DeadStore: MarkSource {
     fn show<'a>(&'a self, key: &'a DeadKey) -> Later<'a, Option<DeadLetter>>;
     /// Appends the records of these letters to the log again, where that counts nothing twice.
     /// Goes on to its end when it is begun, whether or not the answer is waited for.
-    fn replay(
-        &self,
-        keys: Vec<DeadKey>,
-        who: String,
-        to: Option<String>,
-        dry_run: bool,
-    ) -> Later<'static, ReplayReport>;
+    fn replay(&self, asked: DeadReplay) -> Later<'static, ReplayReport>;
     /// All gaps that were met, passed or not.
     fn gaps(&self) -> Later<'_, Vec<Gap>>;
     /// Lets the sink of this gap pass it; its pipeline hears it within seconds.

@@ -26,7 +26,7 @@ mod statistics;
 mod web;
 
 pub use access::{Access, Caller, Via};
-pub use app::{DeadFilter, DeadKey, DeadStore, LOCAL, PanelConfig, RoleProbe, SpoolView};
+pub use app::{DeadFilter, DeadKey, DeadReplay, DeadStore, LOCAL, PanelConfig, RoleProbe, SpoolView};
 pub use live::{Live, Standing, sink_status};
 pub use now::exposition::Counters;
 pub use server::{Panel, Running};

@@ -14,7 +14,7 @@ use crate::event::TypeInfo;
 use crate::log::Records;
 use crate::pipeline::Poison;
 use arrow::array::{
-    ArrayRef, FixedSizeBinaryBuilder, Int64Builder, MapBuilder, RecordBatch, StringBuilder,
+    ArrayRef, AsArray as _, FixedSizeBinaryBuilder, Int64Builder, MapBuilder, RecordBatch, StringBuilder,
     TimestampMicrosecondBuilder, UInt32Builder,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -53,7 +53,16 @@ pub struct Decoded {
 /// never null: what a record lacks is the empty text.
 pub struct ColumnDecoder {
     schema: SchemaRef,
-    builders: Vec<(Source, Builder)>,
+    columns: Vec<Column>,
+}
+
+struct Column {
+    source: Source,
+    kind: ColumnKind,
+    /// Text that becomes a dictionary.
+    symbols: bool,
+    /// Bytes of the last batch's text: the next one will be much like it.
+    text: usize,
 }
 
 /// Where a column comes from.
@@ -66,8 +75,7 @@ enum Source {
 enum Builder {
     Id(FixedSizeBinaryBuilder),
     Time(TimestampMicrosecondBuilder),
-    /// And the bytes of the last batch's text: the next one will be much like it.
-    Text(StringBuilder, usize),
+    Text(StringBuilder),
     Symbols(Symbols),
     Campaign(UInt32Builder),
     Micros(Int64Builder),
@@ -85,7 +93,7 @@ impl ColumnDecoder {
     ///
     /// Errors: [`ColumnsError::UnknownField`].
     pub fn with_symbols(fields: &[&str], symbols: &[&str]) -> Result<ColumnDecoder, ColumnsError> {
-        let mut builders = Vec::with_capacity(fields.len());
+        let mut made = Vec::with_capacity(fields.len());
         let mut arrow = Vec::with_capacity(fields.len());
         for name in fields {
             let (source, kind) = match columns().iter().position(|c| c.name == *name) {
@@ -93,12 +101,12 @@ impl ColumnDecoder {
                 None if *name == "type" => (Source::Type, ColumnKind::Text),
                 None => return Err(ColumnsError::UnknownField((*name).to_owned())),
             };
-            let symbol = kind == ColumnKind::Text && symbols.contains(name);
-            let builder = if symbol { Builder::Symbols(Symbols::default()) } else { Builder::new(kind) };
-            arrow.push(Field::new(*name, builder.data_type(), !symbol && nullable(name, kind)));
-            builders.push((source, builder));
+            let symbols = kind == ColumnKind::Text && symbols.contains(name);
+            let column = Column { source, kind, symbols, text: 0 };
+            arrow.push(Field::new(*name, column.builder(0).data_type(), !symbols && nullable(name, kind)));
+            made.push(column);
         }
-        Ok(ColumnDecoder { schema: Arc::new(Schema::new(arrow)), builders })
+        Ok(ColumnDecoder { schema: Arc::new(Schema::new(arrow)), columns: made })
     }
 
     /// The schema of every batch, also of an empty one.
@@ -116,9 +124,7 @@ impl ColumnDecoder {
     pub fn decode(&mut self, records: &Records, bad: &mut Vec<Poison>) -> Result<Decoded, ColumnsError> {
         let mut rows = Vec::with_capacity(records.len());
         let mut types = Vec::with_capacity(records.len());
-        for (_, builder) in &mut self.builders {
-            builder.begin(records.len());
-        }
+        let mut builders: Vec<Builder> = self.columns.iter().map(|column| column.builder(records.len())).collect();
         let mut row = [Datum::Absent; MAX_COLUMNS];
         for (index, record) in records.iter().enumerate() {
             let Ok(body) = record.body else {
@@ -133,8 +139,8 @@ impl ColumnDecoder {
                     continue;
                 }
             };
-            for (source, builder) in &mut self.builders {
-                match *source {
+            for (column, builder) in self.columns.iter().zip(&mut builders) {
+                match column.source {
                     Source::Column(column) => builder.push(row[column])?,
                     Source::Type => builder.push(Datum::Text(kind.name))?,
                 }
@@ -142,7 +148,10 @@ impl ColumnDecoder {
             rows.push(u32::try_from(index).unwrap_or(u32::MAX));
             types.push(kind);
         }
-        let arrays = self.builders.iter_mut().map(|(_, b)| b.finish()).collect::<Result<_, _>>()?;
+        let arrays = builders.into_iter().map(Builder::finish).collect::<Result<Vec<_>, _>>()?;
+        for (column, array) in self.columns.iter_mut().zip(&arrays) {
+            column.text = array.as_string_opt::<i32>().map_or(0, |text| text.values().len());
+        }
         let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.len()));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?;
         Ok(Decoded { batch, rows, types })
@@ -158,26 +167,31 @@ fn pair(name: &str) -> Field {
     Field::new(name, DataType::Utf8, false)
 }
 
-impl Builder {
-    fn new(kind: ColumnKind) -> Builder {
-        match kind {
-            ColumnKind::Id => Builder::Id(FixedSizeBinaryBuilder::new(16)),
-            ColumnKind::Time => Builder::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
-            ColumnKind::Text => Builder::Text(StringBuilder::new(), 0),
-            ColumnKind::Campaign => Builder::Campaign(UInt32Builder::new()),
-            ColumnKind::Micros => Builder::Micros(Int64Builder::new()),
+impl Column {
+    /// With room for the rows of a batch: grown step by step, columns are copied over and over.
+    fn builder(&self, rows: usize) -> Builder {
+        match self.kind {
+            ColumnKind::Id => Builder::Id(FixedSizeBinaryBuilder::with_capacity(rows, 16)),
+            ColumnKind::Time => Builder::Time(TimestampMicrosecondBuilder::with_capacity(rows).with_timezone("UTC")),
+            ColumnKind::Text if self.symbols => Builder::Symbols(Symbols::with_capacity(rows)),
+            ColumnKind::Text => Builder::Text(StringBuilder::with_capacity(rows, self.text)),
+            ColumnKind::Campaign => Builder::Campaign(UInt32Builder::with_capacity(rows)),
+            ColumnKind::Micros => Builder::Micros(Int64Builder::with_capacity(rows)),
+            // Most events have none, so it grows as they come.
             ColumnKind::Extra => {
                 let (keys, values) = (StringBuilder::new(), StringBuilder::new());
                 Builder::Extra(MapBuilder::new(None, keys, values).with_values_field(pair("value")))
             }
         }
     }
+}
 
+impl Builder {
     fn data_type(&self) -> DataType {
         match self {
             Builder::Id(_) => DataType::FixedSizeBinary(16),
             Builder::Time(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-            Builder::Text(..) => DataType::Utf8,
+            Builder::Text(_) => DataType::Utf8,
             Builder::Symbols(_) => Symbols::data_type(),
             Builder::Campaign(_) => DataType::UInt32,
             Builder::Micros(_) => DataType::Int64,
@@ -188,25 +202,11 @@ impl Builder {
         }
     }
 
-    /// Makes room for the rows of a batch: grown step by step, columns are copied over and over.
-    fn begin(&mut self, rows: usize) {
-        match self {
-            Builder::Id(b) => *b = FixedSizeBinaryBuilder::with_capacity(rows, 16),
-            Builder::Time(b) => *b = TimestampMicrosecondBuilder::with_capacity(rows).with_timezone("UTC"),
-            Builder::Text(b, bytes) => *b = StringBuilder::with_capacity(rows, *bytes),
-            Builder::Symbols(b) => b.begin(rows),
-            Builder::Campaign(b) => *b = UInt32Builder::with_capacity(rows),
-            Builder::Micros(b) => *b = Int64Builder::with_capacity(rows),
-            // Most events have none, so it grows as they come.
-            Builder::Extra(_) => {}
-        }
-    }
-
     /// Appends one value. The reader checked its kind and bounds, so what does not fit is absent.
     fn push(&mut self, datum: Datum<'_>) -> Result<(), ArrowError> {
         match (self, datum) {
-            (Builder::Text(b, _), Datum::Text(text)) => b.append_value(text),
-            (Builder::Text(b, _), _) => b.append_null(),
+            (Builder::Text(b), Datum::Text(text)) => b.append_value(text),
+            (Builder::Text(b), _) => b.append_null(),
             (Builder::Symbols(b), Datum::Text(text)) => b.push(text)?,
             (Builder::Symbols(b), _) => b.push("")?,
             (Builder::Id(b), Datum::Id(id)) => b.append_value(id)?,
@@ -230,18 +230,15 @@ impl Builder {
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
+    fn finish(self) -> Result<ArrayRef, ArrowError> {
         Ok(match self {
-            Builder::Id(b) => Arc::new(b.finish()),
-            Builder::Time(b) => Arc::new(b.finish()),
-            Builder::Text(b, bytes) => {
-                *bytes = b.values_slice().len();
-                Arc::new(b.finish())
-            }
+            Builder::Id(mut b) => Arc::new(b.finish()),
+            Builder::Time(mut b) => Arc::new(b.finish()),
+            Builder::Text(mut b) => Arc::new(b.finish()),
             Builder::Symbols(b) => Arc::new(b.finish()?),
-            Builder::Campaign(b) => Arc::new(b.finish()),
-            Builder::Micros(b) => Arc::new(b.finish()),
-            Builder::Extra(b) => Arc::new(b.finish()),
+            Builder::Campaign(mut b) => Arc::new(b.finish()),
+            Builder::Micros(mut b) => Arc::new(b.finish()),
+            Builder::Extra(mut b) => Arc::new(b.finish()),
         })
     }
 }

@@ -9,7 +9,8 @@
 //! - [`registry`]: which schemas records may be written with, each known by its [`fingerprint`];
 //! - [`encode`]: checked values to a frame; [`frame`]: a frame taken apart and checked;
 //! - [`confluent`]: the wire format of Kafka with a schema registry;
-//! - [`columns`]: many records to Arrow columns, with `symbols` for text of few values; [`json`]: one record to JSON, for people;
+//! - [`columns`]: many records to Arrow columns, with `symbols` for text of few values;
+//! - [`json`]: one record to JSON, for people;
 //! - [`wire`]: Avro's primitives; [`row`]: one datum as borrowed values.
 
 pub mod columns;

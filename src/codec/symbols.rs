@@ -9,7 +9,6 @@ use arrow::datatypes::{DataType, Int32Type};
 use arrow::error::ArrowError;
 
 /// A column under way.
-#[derive(Default)]
 pub(super) struct Symbols {
     builder: StringDictionaryBuilder<Int32Type>,
     /// The value of the last rows, `run` of them, which the builder has not got yet.
@@ -23,9 +22,9 @@ impl Symbols {
         DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
     }
 
-    /// Makes room for so many rows.
-    pub fn begin(&mut self, rows: usize) {
-        *self = Symbols { builder: StringDictionaryBuilder::with_capacity(rows, 64, 1024), ..Symbols::default() };
+    /// With room for so many rows.
+    pub fn with_capacity(rows: usize) -> Symbols {
+        Symbols { builder: StringDictionaryBuilder::with_capacity(rows, 64, 1024), last: String::new(), run: 0 }
     }
 
     /// Appends a row. Errors: more than 2^31 different values.
@@ -39,8 +38,8 @@ impl Symbols {
         Ok(())
     }
 
-    /// All rows; the next ones begin a column of their own. Errors: as of [`Symbols::push`].
-    pub fn finish(&mut self) -> Result<DictionaryArray<Int32Type>, ArrowError> {
+    /// All rows. Errors: as of [`Symbols::push`].
+    pub fn finish(mut self) -> Result<DictionaryArray<Int32Type>, ArrowError> {
         self.end_run()?;
         Ok(self.builder.finish())
     }

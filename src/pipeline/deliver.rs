@@ -119,7 +119,7 @@ impl<L: Log, S: Sink, D: DeadTarget, O: Steps> Pipeline<L, S, D, O> {
     pub(super) fn done(&self, hand: &InHand) -> Done {
         let mut dead = BTreeMap::new();
         // A barrier is no dead record; counting it would raise alerts.
-        for poison in self.bad.iter().filter(|p| p.code.is_loss()) {
+        for poison in self.bad.iter().filter(|p| !PoisonCode::NO_LOSS.contains(&p.code)) {
             *dead.entry(poison.code.name()).or_insert(0) += 1;
         }
         Done {

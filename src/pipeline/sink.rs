@@ -51,11 +51,8 @@ impl PoisonCode {
         }
     }
 
-    /// Whether a record of this code is lost with it; the others only account for an offset.
-    #[must_use]
-    pub const fn is_loss(self) -> bool {
-        !matches!(self, PoisonCode::Barrier | PoisonCode::Elsewhere)
-    }
+    /// Those that only account for an offset: no event is lost with them.
+    pub const NO_LOSS: [PoisonCode; 2] = [PoisonCode::Barrier, PoisonCode::Elsewhere];
 }
 
 /// One record that goes to the dead-letter log instead of the sink.

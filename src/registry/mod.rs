@@ -18,6 +18,7 @@ use crate::settings::{KafkaSettings, RegistrySettings, SettingsError};
 use crate::telemetry::RegistryMetrics;
 use client::Client;
 use ids::{Conflict, Ids};
+use moka::future::Cache;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -31,6 +32,10 @@ use tokio_util::sync::CancellationToken;
 const MISSING_FOR: Duration = Duration::from_secs(60);
 /// Most such ids that are remembered.
 const MAX_MISSING: usize = 10_000;
+/// How long a [`Lookup`] remembers an answer, and that there was none: the letters of one replay have
+/// few ids, and must not wait for a registry that is away one by one. A registry that was mended is
+/// asked soon after.
+const ASKED_ONCE: Duration = Duration::from_secs(10);
 
 /// Why the registry gave no usable answer. All of them pass: the question is asked again.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -119,21 +124,27 @@ pub fn subject(topic: &str, record: &str) -> String {
     format!("{topic}-{record}")
 }
 
-/// Asks a registry what ids are, and neither registers nor remembers anything: for the panel, whose
-/// replays have records that consumers found no schema for.
-pub struct Lookup(Client);
+/// Asks a registry what ids are, and registers nothing: for the panel, whose replays have records
+/// that consumers found no schema for.
+pub struct Lookup {
+    client: Client,
+    /// Answers and failures, for [`ASKED_ONCE`].
+    answers: Cache<u32, Result<Option<u64>, RegistryError>>,
+}
 
 impl Lookup {
     /// Asks the registry that is configured. Errors: as of [`Registry::start`].
     pub fn new(settings: &RegistrySettings, metrics: RegistryMetrics) -> Result<Lookup, SettingsError> {
-        Client::new(settings, metrics).map(Lookup)
+        let answers = Cache::builder().max_capacity(MAX_MISSING as u64).time_to_live(ASKED_ONCE).build();
+        Ok(Lookup { client: Client::new(settings, metrics)?, answers })
     }
 
     /// The fingerprint of the schema with this id; `None` when the registry has none such.
     ///
     /// Errors: [`RegistryError`].
     pub async fn fingerprint(&self, id: u32) -> Result<Option<u64>, RegistryError> {
-        Ok(self.0.schema(id).await?.map(|(text, avro)| fingerprint_of(&text, avro)))
+        let ask = async { Ok(self.client.schema(id).await?.map(|(text, avro)| fingerprint_of(&text, avro))) };
+        self.answers.get_with(id, ask).await
     }
 }
 

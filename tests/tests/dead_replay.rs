@@ -23,7 +23,7 @@ async fn up(system: &mut System) {
     system.ready().await;
 }
 
-/// A system with the catalogue and one record that no sink can read; it is down.
+/// A system with the catalogue and one record that every sink has put aside; it is up.
 async fn with_a_foreign_record(folder: &Path) -> (System, LogId) {
     let mut system = System::prepare(folder, "[archive]\nmax_age = \"300ms\"\n");
     up(&mut system).await;

@@ -14,7 +14,7 @@ use penstock_panel::api::types::{
     ArchivePlace, DeadLetter, DeadSummary, Gap, GapSkip, RefusedLetter, ReplayReport, ReplayedBy, ReplayedLetter, Time,
 };
 use penstock_panel::reconcile::{ArchiveCounts, ArchiveSource, Later, Mark, MarkSource, SinkName, SourceError};
-use penstock_panel::{DeadFilter, DeadKey, DeadStore};
+use penstock_panel::{DeadFilter, DeadKey, DeadReplay, DeadStore};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -112,14 +112,8 @@ impl<T: Target + 'static> DeadStore for DeadView<T> {
         })
     }
 
-    fn replay(
-        &self,
-        keys: Vec<DeadKey>,
-        who: String,
-        to: Option<String>,
-        dry_run: bool,
-    ) -> Later<'static, ReplayReport> {
-        replay(&self.replayer, Wanted { letters: keys.iter().map(key).collect(), who, to, dry_run })
+    fn replay(&self, asked: DeadReplay) -> Later<'static, ReplayReport> {
+        replay(&self.replayer, asked)
     }
 
     fn gaps(&self) -> Later<'_, Vec<Gap>> {
@@ -190,8 +184,10 @@ pub(crate) fn summary(of: dead::Summary) -> DeadSummary {
 /// Begins a replay in a task of its own, so that a client who goes away does not cut it.
 pub(crate) fn replay<B: Book + 'static, T: Target + 'static>(
     replayer: &Arc<Replayer<B, T>>,
-    wanted: Wanted,
+    asked: DeadReplay,
 ) -> Later<'static, ReplayReport> {
+    let DeadReplay { letters, who, to, dry_run } = asked;
+    let wanted = Wanted { letters: letters.iter().map(key).collect(), who, to, dry_run };
     let replayer = Arc::clone(replayer);
     let task = tokio::spawn(async move { replayer.replay(&wanted).await });
     Box::pin(async move { task.await.map_err(dead_error)?.map(reported).map_err(dead_error) })

@@ -9,11 +9,11 @@ use penstock::registry::Lookup;
 use penstock::settings::KafkaSettings;
 use penstock::telemetry::KafkaLogMetrics;
 use penstock::time::Clock;
-use penstock_consumers::dead::replay::{Replayer, Wanted};
+use penstock_consumers::dead::replay::Replayer;
 use penstock_consumers::dead::{TopicBook, TopicLetters, TopicReplay, TopicTarget};
 use penstock_panel::api::types::{DeadLetter, DeadSummary, Gap, ReplayReport};
 use penstock_panel::reconcile::{Later, Mark, MarkSource, SinkName};
-use penstock_panel::{DeadFilter, DeadKey, DeadStore};
+use penstock_panel::{DeadFilter, DeadKey, DeadReplay, DeadStore};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,14 +108,8 @@ impl DeadStore for View {
         })
     }
 
-    fn replay(
-        &self,
-        keys: Vec<DeadKey>,
-        who: String,
-        to: Option<String>,
-        dry_run: bool,
-    ) -> Later<'static, ReplayReport> {
-        replay(&self.replayer, Wanted { letters: keys.iter().map(key).collect(), who, to, dry_run })
+    fn replay(&self, asked: DeadReplay) -> Later<'static, ReplayReport> {
+        replay(&self.replayer, asked)
     }
 
     fn gaps(&self) -> Later<'_, Vec<Gap>> {

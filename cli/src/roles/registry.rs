@@ -14,7 +14,7 @@ const IDS: &str = "schema-ids.json";
 /// Errors: a secret or a file of the configuration cannot be read.
 pub fn start(role: &Role, folder: &Path) -> anyhow::Result<Option<Registry>> {
     let (settings, kafka) = (&role.settings.registry, &role.settings.kafka);
-    if settings.urls.is_empty() {
+    if !settings.is_configured() {
         return Ok(None);
     }
     let metrics = role.registry.with(RegistryMetrics::register);
@@ -27,7 +27,7 @@ pub fn start(role: &Role, folder: &Path) -> anyhow::Result<Option<Registry>> {
 /// Errors: a secret or a file of the configuration cannot be read.
 pub fn lookup(role: &Role) -> anyhow::Result<Option<Lookup>> {
     let settings = &role.settings.registry;
-    if settings.urls.is_empty() {
+    if !settings.is_configured() {
         return Ok(None);
     }
     let lookup = Lookup::new(settings, role.registry.with(RegistryMetrics::register));

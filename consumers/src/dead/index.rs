@@ -62,7 +62,7 @@ pub(super) struct Entry {
 /// Whether a letter only accounts for an offset that a barrier takes, or a record for another sink
 /// alone: no event was lost with it.
 pub(super) fn is_no_loss(code: &str) -> bool {
-    code == PoisonCode::Barrier.name() || code == PoisonCode::Elsewhere.name()
+    PoisonCode::NO_LOSS.iter().any(|no_loss| no_loss.name() == code)
 }
 
 #[derive(Default)]

@@ -4,7 +4,6 @@ use super::index::{Index, Key, Marked, Summary, is_no_loss};
 use super::marks::{Mark, Place, Replay, Skipped, Written};
 use super::record::{self, BODY_MAX, DeadLetter};
 use super::replay::{Book, Standing};
-use penstock::codec::frame;
 use penstock::log::spool::{AppendError, Disk, Group, GroupBuf, HandleError, RealDisk, Spool, Watermarks, Writer};
 use penstock::log::{Limits, Log as _, LogError, LogId, Offset, Records};
 use penstock::pipeline::{DeadError, DeadTarget, GAP, GapAnswer, Letter};
@@ -246,8 +245,7 @@ impl<D: Disk> DeadTarget for DeadLetters<D> {
         self.0.watermarks.wait_synced(end).await.map_err(|e| DeadError(e.to_string()))?;
         let mut index = self.index();
         for (letter, at) in new.iter().zip(places) {
-            let event_type = frame::split(frame::inside(letter.body)).ok().map(|frame| frame.schema.kind.name);
-            index.add(key(letter), letter.code, event_type, at);
+            index.add(key(letter), letter.code, record::event_type(letter.body), at);
         }
         Ok(())
     }

@@ -88,6 +88,11 @@ fn cut(text: &str) -> &str {
     &text[..end]
 }
 
+/// Type of the event in a record, when its frame says so.
+pub(super) fn event_type(body: &[u8]) -> Option<&'static str> {
+    frame::split(frame::inside(body)).ok().map(|frame| frame.schema.kind.name)
+}
+
 impl DeadLetter {
     /// Reads a record. Errors: [`RecordError`].
     pub fn decode(bytes: &[u8]) -> Result<DeadLetter, RecordError> {
@@ -117,7 +122,7 @@ impl DeadLetter {
     /// Type of the event, when the record's frame still says so.
     #[must_use]
     pub fn event_type(&self) -> Option<&'static str> {
-        frame::split(frame::inside(&self.body)).ok().map(|frame| frame.schema.kind.name)
+        event_type(&self.body)
     }
 
     /// The event in the form it is posted in, when it decodes (the rule it breaks may be a sink's).

@@ -2,6 +2,10 @@
 #![cfg(feature = "cluster")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
+#[path = "../../../src/registry/tests/fake.rs"]
+#[allow(dead_code, clippy::cast_possible_truncation, reason = "the registry's own tests need more of it")]
+mod fake;
+
 use penstock::codec::frame;
 use penstock::event::{self, Defaults, IdSource};
 use penstock::kafka::{Key as KafkaKey, ProducerOptions, Publisher, SharedProducer};
@@ -21,7 +25,6 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{Message as _, TopicPartitionList};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
 
 fn settings() -> KafkaSettings {
     let Ok(brokers) = std::env::var("PENSTOCK_TEST_KAFKA") else {
@@ -216,44 +219,16 @@ async fn records_that_every_sink_put_aside_are_produced_once_under_a_key_of_thei
     assert_eq!(again.letters.summary().await.unwrap().replayed, 2);
 }
 
-/// A registry that knows these schemas: what the real one answers to the one question that is asked.
-async fn registry(schemas: Vec<(u32, &'static str)>) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut asked = String::new();
-            let mut line = tokio::io::BufReader::new(&mut stream);
-            line.read_line(&mut asked).await.unwrap();
-            while {
-                let mut head = String::new();
-                line.read_line(&mut head).await.unwrap();
-                head.trim() != ""
-            } {}
-            let found = schemas.iter().find(|(id, _)| asked.contains(&format!("/schemas/ids/{id} ")));
-            let (status, answer) = match found {
-                Some((_, schema)) => ("200 OK", serde_json::json!({ "schema": schema })),
-                None => ("404 Not Found", serde_json::json!({"error_code": 40403, "message": "Schema not found"})),
-            };
-            let (answer, kind) = (answer.to_string(), "application/vnd.schemaregistry.v1+json");
-            let length = answer.len();
-            let head = format!(
-                "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
-            );
-            stream.write_all((head + &answer).as_bytes()).await.unwrap();
-        }
-    });
-    url
-}
-
 #[tokio::test]
 async fn a_record_whose_id_the_registry_knows_again_goes_in_single_object_encoding() {
     let replays = Replays::new().await;
     let log = LogId { name: replays.events().into(), partition: 0 };
     let mut target = replays.target.clone();
     let datum = click(11)[10..].to_vec();
-    for (offset, id) in [(11, 21_u32), (12, 22), (13, 23)] {
+    let registry = fake::Fake::start().await;
+    let (known, moved) = (event::click::TYPE.schema_json, event::visit::TYPE.schema_json);
+    let [known, moved] = [known, moved].map(|schema| registry.add(serde_json::json!({ "schema": schema })));
+    for (offset, id) in [(11, known), (12, moved), (13, moved + 1)] {
         let body = [&penstock::codec::confluent::header(id)[..], &datum].concat();
         for sink in SINKS {
             let code = "bad_frame";
@@ -271,11 +246,12 @@ async fn a_record_whose_id_the_registry_knows_again_goes_in_single_object_encodi
         let target = TopicReplay::new(producer, SINKS.to_vec(), "kafka").with_registry(Some(lookup));
         Replayer::new(book, target, Arc::new(replays.clock.clone()))
     };
-    let away = with("http://127.0.0.1:1".to_owned()).replay(&wanted).await.unwrap();
+    registry.mood(fake::Mood::Closes);
+    let away = with(registry.url.clone()).replay(&wanted).await.unwrap();
     assert_eq!(codes(&away), [(11, "registry_away"), (12, "registry_away"), (13, "registry_away")]);
-    // Number 22 is a schema of another topic now, and 23 still nobody's.
-    let url = registry(vec![(21, event::click::TYPE.schema_json), (22, event::visit::TYPE.schema_json)]).await;
-    let report = with(url).replay(&wanted).await.unwrap();
+    // The second id is a schema of another topic now, and the third still nobody's.
+    registry.mood(fake::Mood::Good);
+    let report = with(registry.url.clone()).replay(&wanted).await.unwrap();
     assert_eq!((report.replayed.len(), codes(&report)), (1, vec![(12, "refused"), (13, "bad_frame")]));
     assert_eq!(records(&replays.events()).await.into_iter().map(|(_, value)| value).collect::<Vec<_>>(), [click(11)]);
 }

@@ -6,7 +6,7 @@ use super::problem::{Code, Problem};
 use super::types::ReplayRequest;
 use super::{Outcome, Shared, bad_cursor, json, limit, no_params, now, page, params};
 use crate::access::Caller;
-use crate::app::{DeadFilter, DeadKey};
+use crate::app::{DeadFilter, DeadKey, DeadReplay};
 use actix_web::{HttpRequest, web};
 use penstock::ledger::Ledger;
 
@@ -95,7 +95,9 @@ pub async fn replay<L: Ledger>(app: Shared<L>, caller: Caller, request: HttpRequ
         };
         app.ledger.record_change("dead_replay", "dead letters", &after.to_string(), &change).await?;
     }
-    json(&app.dead.replay(keys, change.who, asked.to, asked.dry_run).await?)
+    let ReplayRequest { to, dry_run, .. } = asked;
+    let wanted = DeadReplay { letters: keys, who: change.who, to, dry_run };
+    json(&app.dead.replay(wanted).await?)
 }
 
 /// The letters that a sink, a code and a limit name.

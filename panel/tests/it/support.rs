@@ -12,7 +12,7 @@ use penstock_panel::api::types::{
 };
 use penstock_panel::feed::Feed;
 use penstock_panel::reconcile::{ArchiveCounts, ArchiveSource, Later, Mark, MarkSource};
-use penstock_panel::{ClickHouse, DeadFilter, DeadKey, DeadStore, Panel, PanelConfig, Running, SpoolView};
+use penstock_panel::{ClickHouse, DeadFilter, DeadKey, DeadReplay, DeadStore, Panel, PanelConfig, Running, SpoolView};
 use reqwest::{Method, StatusCode};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -160,14 +160,8 @@ impl DeadStore for Nothing {
     fn show<'a>(&'a self, key: &'a DeadKey) -> Later<'a, Option<DeadLetter>> {
         futures::future::ready(Ok((key.id() == letter().id).then(letter))).boxed()
     }
-    fn replay(
-        &self,
-        keys: Vec<DeadKey>,
-        _who: String,
-        _to: Option<String>,
-        _dry_run: bool,
-    ) -> Later<'static, ReplayReport> {
-        let refused = keys.iter().map(|key| RefusedLetter {
+    fn replay(&self, asked: DeadReplay) -> Later<'static, ReplayReport> {
+        let refused = asked.letters.iter().map(|key| RefusedLetter {
             id: key.id(),
             code: "bad_body".to_owned(),
             why: "it is still poison".to_owned(),

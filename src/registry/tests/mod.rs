@@ -198,3 +198,19 @@ async fn without_leave_to_register_ids_are_only_asked_for() {
     let asked = fake.state.lock().unwrap().asked.clone();
     assert!(asked.iter().any(|a| a == "POST /subjects/ads.click-penstock.ads.Click"), "{asked:?}");
 }
+
+#[tokio::test]
+async fn a_lookup_asks_once_for_an_id_whether_it_is_answered_or_not() {
+    let fake = Fake::start().await;
+    let id = fake.add(json!({"schema": writers()[0].kind.schema_json}));
+    let lookup = Lookup::new(&settings(&[&fake.url]), RegistryMetrics::default()).unwrap();
+    for _ in 0..3 {
+        assert_eq!(lookup.fingerprint(id).await.unwrap(), Some(writers()[0].kind.writer().fingerprint));
+    }
+    assert_eq!(fake.asked(), 1);
+    fake.mood(Mood::Closes);
+    for _ in 0..3 {
+        assert!(matches!(lookup.fingerprint(id + 1).await, Err(RegistryError::Away { .. })));
+    }
+    assert_eq!(fake.asked(), 2, "whoever replays a thousand letters waits for it once");
+}

@@ -109,7 +109,8 @@ pub struct RefusedLetter {
     /// The letter.
     pub id: String,
     /// `dead_letter_not_found`, `replayed`, `not_everywhere`, `not_put_aside`, `elsewhere`,
-    /// `body_lost`, `registry_away`, `under_way`, `unknown`, `refused`, `gap`, or the code of what is still wrong with the record.
+    /// `body_lost`, `registry_away`, `under_way`, `unknown`, `refused`, `gap`, or the code of what is
+    /// still wrong with the record.
     pub code: String,
     /// One sentence.
     pub why: String,

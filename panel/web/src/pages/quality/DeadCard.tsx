@@ -3,7 +3,7 @@
 import { RotateCcw } from 'lucide-react';
 import { useState } from 'react';
 import { errorWords } from '../../api/client.ts';
-import { useReplay, type Replay } from '../../api/quality.ts';
+import { useReplay } from '../../api/quality.ts';
 import type { Quality, Replayed } from '../../api/types.ts';
 import { useMay } from '../../app/session.tsx';
 import { formatCount, plural } from '../../lib/numbers.ts';
@@ -16,7 +16,7 @@ import { Dialog, DialogActions } from '../../ui/Dialog.tsx';
 import { Checkbox } from '../../ui/Field.tsx';
 import { Empty } from '../../ui/States.tsx';
 import { useSay } from '../../ui/Toast.tsx';
-import { DeadList } from './DeadList.tsx';
+import { DeadList, type Asked } from './DeadList.tsx';
 import css from './Quality.module.css';
 
 type Reason = Quality['dead'][number];
@@ -97,13 +97,6 @@ export function DeadCard({ dead }: { dead: readonly Reason[] }) {
       <ReplayDialog asked={asked} onClose={() => setAsked(null)} />
     </Card>
   );
-}
-
-interface Asked {
-  what: Replay;
-  /** Whose letters they are. */
-  sink: string;
-  words: string;
 }
 
 interface ReplayDialogProps {

@@ -13,10 +13,18 @@ import { Failed, Skeleton } from '../../ui/States.tsx';
 import { Time } from '../../ui/Time.tsx';
 import css from './Quality.module.css';
 
+/** A replay that somebody is asked to confirm. */
+export interface Asked {
+  what: Replay;
+  /** Whose letters they are. */
+  sink: string;
+  words: string;
+}
+
 interface DeadListProps {
   sink: string;
   code: string;
-  onReplay: ((asked: { what: Replay; sink: string; words: string }) => void) | undefined;
+  onReplay: ((asked: Asked) => void) | undefined;
 }
 
 export function DeadList({ sink, code, onReplay }: DeadListProps) {
