@@ -3,17 +3,18 @@
 use crate::http::front::Front;
 use crate::http::gate::Rules;
 use crate::http::listen::{self, ListenError, SocketFile};
-use crate::http::{Shared, events, routes};
+use crate::http::{Shared, events, routes, serve};
 use crate::intake::body::BodyBudget;
 use crate::intake::insert::{self, Inserter, Jobs};
 use crate::intake::keys::Keys;
 use crate::intake::rate::Rate;
+use crate::intake::turn::end_turns;
 use crate::intake::worker::{Intake, Worker};
 use crate::stop_list::StopList;
 use crate::stop_list::follow::{Following, follow};
 use actix_service::IntoServiceFactory;
 use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, web};
 use penstock::event::IdSource;
 use penstock::log::Log;
 use penstock::log::spool::{Spool, SpoolLog};
@@ -26,7 +27,6 @@ use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -147,25 +147,9 @@ impl Sidecar {
             let intake = move |route, request| events::answer(Rc::clone(&worker), route, request);
             Front { rules: Arc::clone(&rules), intake, app }
         };
-        let front = &shared.settings;
-        let mut server = HttpServer::new(factory)
-            .workers(workers)
-            .max_connections(front.max_connections.div_ceil(workers))
-            .client_request_timeout(front.head_timeout)
-            .client_disconnect_timeout(LINGER)
-            .keep_alive(front.keep_alive)
-            .shutdown_timeout(whole_seconds(front.drain_timeout))
-            .tcp_nodelay(true)
-            .disable_signals()
-            .listen(tcp)
-            .map_err(StartError::Server)?;
-        let mut file: Option<SocketFile> = None;
-        if let Some((listener, made)) = unix {
-            server = server.listen_uds(listener).map_err(StartError::Server)?;
-            file = Some(made);
-        }
-        let addresses = Addresses { http: bound, unix: file.as_ref().map(|f| f.path().to_owned()) };
-        let server = server.run();
+        let (unix, file) = unix.unzip();
+        let server = serve::server(&shared.settings, workers, factory, tcp, unix).map_err(StartError::Server)?;
+        let addresses = Addresses { http: bound, unix: file.as_ref().map(|f: &SocketFile| f.path().to_owned()) };
         let stopping = server.handle();
 
         let following = log.map(|log| {
@@ -219,9 +203,6 @@ async fn drain(
 /// Tells the sidecars of one process apart (tests run several).
 static INSTANCES: AtomicU64 = AtomicU64::new(0);
 
-/// How long a connection that is being closed may take to notice.
-const LINGER: Duration = Duration::from_secs(5);
-
 thread_local! {
     /// The worker of this thread: the application is made once a listener, the worker once a thread.
     static WORKER: RefCell<Option<(u64, Weak<Worker>)>> = const { RefCell::new(None) };
@@ -238,13 +219,9 @@ fn worker_of_this_thread(instance: u64, intake: &Arc<Intake>, jobs: &Jobs) -> Rc
         let worker = Rc::new(Worker::new(Arc::clone(intake), IdSource::from_os()));
         *held = Some((instance, Rc::downgrade(&worker)));
         actix_rt::spawn(insert::serve(Rc::downgrade(&worker), jobs.clone()));
+        actix_rt::spawn(end_turns(Rc::downgrade(&worker)));
         worker
     })
-}
-
-/// The server counts its deadline in whole seconds.
-fn whole_seconds(d: Duration) -> u64 {
-    d.as_secs() + u64::from(d.subsec_nanos() > 0)
 }
 
 fn host_name() -> String {

@@ -3,6 +3,8 @@
 use super::front::Route;
 use super::problem::Problem;
 use crate::intake::body;
+use crate::intake::promise::Withholds;
+use crate::intake::request::Durability;
 use crate::intake::request::ask;
 use crate::intake::split::Format;
 use crate::intake::take::Content;
@@ -66,6 +68,10 @@ async fn take(worker: &Worker, route: Route, request: &mut Request) -> Result<An
         idempotency_key: asked.idempotency_key,
         write_key,
         started,
+        connection: match asked.durability {
+            Durability::Os => request.conn_data::<Rc<dyn Withholds>>().cloned(),
+            Durability::Disk | Durability::Kafka => None,
+        },
     };
     worker.accept(&wanted, body).await
 }

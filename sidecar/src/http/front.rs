@@ -6,7 +6,8 @@
 //! passes everything else on to the application with its router, as if it were not there.
 
 use super::gate::{self, Passage, Rules};
-use actix_http::Request;
+use super::usage::{AnswerBody, Exchange, Usage};
+use actix_http::{ConnectionType, Request};
 use actix_web::Error;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{AppConfig, Response, Service, ServiceFactory, ServiceResponse, forward_ready};
@@ -15,6 +16,7 @@ use futures::future::{self, Either, LocalBoxFuture, Ready};
 use penstock::event::{self, TypeInfo};
 use pin_project_lite::pin_project;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -95,6 +97,7 @@ where
     forward_ready!(app);
 
     fn call(&self, request: Request) -> Self::Future {
+        let exchange = request.conn_data::<Rc<Usage>>().map(Usage::begin);
         let passage = match gate::enter(&self.rules, request.head()) {
             Ok(passage) => Some(passage),
             Err(answer) => return Either::Left(future::ready(Ok(answer))),
@@ -103,7 +106,7 @@ where
             Some(route) => Either::Left((self.intake)(route, request)),
             None => Either::Right(self.app.call(request)),
         };
-        Either::Right(Answering { by, passage })
+        Either::Right(Answering { by, passage, exchange })
     }
 }
 
@@ -114,6 +117,7 @@ pin_project! {
         #[pin]
         by: Either<F, G>,
         passage: Option<Passage>,
+        exchange: Option<Exchange>,
     }
 }
 
@@ -127,10 +131,16 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = match this.by.as_pin_mut() {
+        let response = match this.by.as_pin_mut() {
             Either::Left(intake) => ready!(intake.poll(context)),
             Either::Right(app) => Response::from(ready!(app.poll(context))?).map_into_boxed_body(),
         };
+        let exchange = this.exchange.take();
+        let last = exchange.as_ref().is_some_and(Exchange::is_last);
+        let mut response = response.map_body(|_, body| BoxBody::new(AnswerBody::new(body, exchange)));
+        if last {
+            response.head_mut().set_connection_type(ConnectionType::Close);
+        }
         if let Some(passage) = this.passage.take() {
             passage.leave(&mut response);
         }

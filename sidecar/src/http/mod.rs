@@ -1,4 +1,4 @@
-//! The HTTP face: routes, the gate before them, and errors as problem+json.
+//! The HTTP face: connections and what they withhold, the gate, routes, and errors as problem+json.
 
 pub mod campaigns;
 pub mod events;
@@ -7,7 +7,10 @@ pub mod gate;
 pub mod health;
 pub mod listen;
 pub mod problem;
+pub mod serve;
 pub mod stopped;
+pub mod usage;
+pub mod withheld;
 
 use crate::intake::worker::Intake;
 use crate::stop_list::StopList;

@@ -6,8 +6,8 @@
 
 use super::claim::claim;
 use super::keys;
-use super::turn::Turn;
-use super::worker::{FlushOnDrop, Worker, flush};
+use super::turn::{FlushOnDrop, Turn, flush};
+use super::worker::Worker;
 use penstock::log::spool::{AppendError, Begin, Disk, Group, GroupBuf, Watermarks};
 use penstock::log::{Offset, Range};
 use std::rc::{Rc, Weak};
@@ -146,7 +146,7 @@ impl<D: Disk> Worker<D> {
             }
             Err(error) => {
                 if matches!(error, AppendError::Failed(_)) {
-                    flush(state, &self.intake().metrics);
+                    flush(state, &self.accounts);
                     state.writer = None;
                 }
                 Err(refused(error.to_string()))

@@ -8,16 +8,19 @@
 //! Everything from *split* to *append* happens without a wait, in buffers of the worker thread
 //! that the next request uses again; only the body and the answer belong to the request.
 
+mod accounts;
 pub mod answer;
 pub mod body;
 mod claim;
+mod durable;
 pub mod inflate;
 pub mod insert;
 pub mod keys;
+pub mod promise;
 pub mod rate;
 mod refused;
 pub mod request;
 pub mod split;
 pub mod take;
-mod turn;
+pub(crate) mod turn;
 pub mod worker;

@@ -1,10 +1,17 @@
 //! Group commit: requests that are ready in the same turn of the event loop share one write.
 //!
-//! A request appends into the writer's buffer and then lets the others that are ready run; the
-//! first to come back writes for all of them. One `Rc` a turn, no task, no channel.
+//! A request appends into the writer's buffer. Its answer is withheld by its connection until the task
+//! that ends the turn has written for all of them ([`end_turns`]). Requests that have to wait for something
+//! else as well let the others run and come back; the first to come back writes. One `Rc` a turn, no channel.
 
+use super::accounts::Accounts;
+use super::promise::Promise;
+use super::worker::{State, Worker};
 use penstock::log::Offset;
-use std::cell::{Cell, OnceCell};
+use penstock::log::spool::Disk;
+use smallvec::SmallVec;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Weak;
 use tokio::time::Instant;
 
 /// Why a turn's write failed.
@@ -17,11 +24,12 @@ pub struct NotWritten {
 }
 
 /// One turn: everything appended between two writes of a worker.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Turn {
     outcome: OnceCell<Result<(), NotWritten>>,
     written: Cell<Option<Instant>>,
     requests: Cell<u64>,
+    promises: RefCell<SmallVec<[Promise; 8]>>,
 }
 
 impl Turn {
@@ -35,6 +43,13 @@ impl Turn {
         self.requests.get()
     }
 
+    /// Takes a promise that the write settles; `true` for the first.
+    pub fn promise(&self, promise: Promise) -> bool {
+        let mut promises = self.promises.borrow_mut();
+        promises.push(promise);
+        promises.len() == 1
+    }
+
     /// Whether the write has been done or has failed.
     pub fn settled(&self) -> bool {
         self.outcome.get().is_some()
@@ -46,10 +61,13 @@ impl Turn {
     }
 
     /// Tells everybody; the first outcome holds.
-    pub fn settle(&self, outcome: Result<(), NotWritten>) {
+    pub fn settle(&self, outcome: Result<(), NotWritten>, accounts: &Accounts) {
         self.written.set(outcome.is_ok().then(Instant::now));
         let first = self.outcome.set(outcome).is_ok();
         debug_assert!(first, "a turn is written once");
+        for promise in self.promises.take() {
+            promise.settle(self, accounts);
+        }
     }
 
     /// What became of a group that ends at `to`; `None` when not yet written.
@@ -59,5 +77,49 @@ impl Turn {
             Err(e) if to <= e.written => Ok(()),
             Err(e) => Err(*e),
         })
+    }
+}
+
+/// One write for everything appended since the last; ends the turn.
+pub(super) fn flush<D: Disk>(state: &mut State<D>, accounts: &Accounts) {
+    let (Some(turn), Some(claimed)) = (state.turn.take(), &mut state.writer) else { return };
+    match claimed.writer.flush() {
+        Ok(()) => {
+            accounts.metrics.flushes.inc();
+            accounts.metrics.flushed_requests.inc_by(turn.requests());
+            turn.settle(Ok(()), accounts);
+        }
+        Err(error) => {
+            tracing::error!(%error, partition = claimed.partition, "a write to the spool failed");
+            turn.settle(Err(NotWritten { written: error.written, full: error.full }), accounts);
+            if claimed.marks.failure().is_some() {
+                state.writer = None;
+            }
+        }
+    }
+}
+
+/// Writes the turn a request has joined, unless somebody already has.
+pub(super) struct FlushOnDrop<'a, D: Disk> {
+    pub(super) worker: &'a Worker<D>,
+    pub(super) turn: &'a Turn,
+}
+
+impl<D: Disk> Drop for FlushOnDrop<'_, D> {
+    fn drop(&mut self) {
+        if !self.turn.settled() {
+            self.worker.end_turn();
+        }
+    }
+}
+
+/// Ends the turns of a worker in which answers were promised, as long as the worker lives. Turns without
+/// any are ended by the requests that wait for them.
+pub(crate) async fn end_turns(worker: Weak<Worker>) {
+    let Some(promised) = worker.upgrade().map(|worker| worker.promised()) else { return };
+    loop {
+        promised.notified().await;
+        let Some(worker) = worker.upgrade() else { return };
+        worker.end_turn();
     }
 }

@@ -4,32 +4,32 @@
 //! partition is claimed when first needed: a thread that replaces a dead one takes over the
 //! partition as soon as the dead one's writer is given back.
 
+use super::accounts::Accounts;
 use super::body::{Body, BodyBudget};
 use super::claim::{Claimed, claim};
 use super::inflate::{Encoding, inflate};
 use super::keys::{self, Keys, WriteKey};
+use super::promise::{Promise, Withholds};
 use super::rate::Rate;
-use super::refused::SHORTLY;
 use super::request::Durability;
-use super::take::{Bench, Content, Counters, Tally};
-use super::turn::{NotWritten, Turn};
+use super::take::{Bench, Content, Tally};
+use super::turn::{FlushOnDrop, Turn, flush};
 use crate::http::problem::Problem;
 use actix_web::http::StatusCode;
 use bytes::Bytes;
 use penstock::event::{Defaults, IdSource};
+use penstock::log::Range;
 use penstock::log::spool::{
     Answer as SpoolAnswer, AppendError, Begin, Disk, Group, GroupBuf, GroupKey, KeyWait, RealDisk, Spool, Watermarks,
 };
-use penstock::log::{Offset, Range};
 use penstock::settings::IntakeSettings;
 use penstock::telemetry::SidecarMetrics;
-use penstock::telemetry::sidecar::{DurabilityLabel, RepeatLabel};
 use penstock::time::Clock;
-use prometheus_client::metrics::histogram::Histogram;
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// Buffers that an exceptional request has blown up past this are given back.
@@ -64,9 +64,9 @@ pub struct Intake<D: Disk = RealDisk> {
 /// One worker thread's intake.
 pub struct Worker<D: Disk = RealDisk> {
     intake: Arc<Intake<D>>,
-    counters: Counters,
-    /// Histograms of answers by [`Durability`], looked up when the first waits for it.
-    acks: [OnceCell<Histogram>; 3],
+    pub(super) accounts: Accounts,
+    /// Told when a turn has its first promise.
+    promised: Rc<Notify>,
     pub(super) state: RefCell<State<D>>,
 }
 
@@ -95,6 +95,8 @@ pub struct Request<'a> {
     pub write_key: WriteKey<'a>,
     /// When its head was there.
     pub started: Instant,
+    /// Withholds the answer, if it can; otherwise the answer waits for the write.
+    pub connection: Option<Rc<dyn Withholds>>,
 }
 
 /// The answer: 202, or 400 when nothing was acceptable.
@@ -112,6 +114,8 @@ enum Step {
     Nothing(Bytes),
     /// In the write buffer.
     Appended(Appended),
+    /// The same, and the connection withholds this answer until it is written.
+    Promised(Bytes),
     /// The first request with its key is under way.
     Wait(KeyWait),
     /// A repeat of this.
@@ -134,8 +138,8 @@ impl<D: Disk> Worker<D> {
     #[must_use]
     pub fn new(intake: Arc<Intake<D>>, ids: IdSource) -> Self {
         let state = State { writer: None, next_partition: 0, bench: Bench::new(ids), inflated: Vec::new(), turn: None };
-        let counters = Counters::of(&intake.metrics);
-        Self { intake, counters, acks: Default::default(), state: RefCell::new(state) }
+        let accounts = Accounts::of(intake.metrics.clone());
+        Self { intake, accounts, promised: Rc::default(), state: RefCell::new(state) }
     }
 
     /// What all workers share.
@@ -144,7 +148,8 @@ impl<D: Disk> Worker<D> {
         &self.intake
     }
 
-    /// Takes a request's events; an `Ok` with 202 says they are kept to the level asked for.
+    /// Takes a request's events; an `Ok` with 202 says they are kept to the level asked for, or that the
+    /// connection withholds the answer until they are.
     ///
     /// Errors: every problem of a request as a whole. Nothing of it is kept then, except after
     /// `sync_timeout`, `sync_failed` and `kafka_timeout`: it is written, how far it has come is unknown.
@@ -154,6 +159,7 @@ impl<D: Disk> Worker<D> {
             match self.step(request, &body.bytes)? {
                 Step::Nothing(body) => return Ok(Answered { status: StatusCode::BAD_REQUEST, body }),
                 Step::Appended(appended) => return self.finish(request, appended).await,
+                Step::Promised(body) => return Ok(Answered { status: StatusCode::ACCEPTED, body }),
                 Step::Done(answer) => return self.again(request, answer, outcome).await,
                 Step::Wait(wait) => {
                     outcome = "waited";
@@ -163,7 +169,7 @@ impl<D: Disk> Worker<D> {
                     }
                 }
                 Step::Conflict => {
-                    self.count_repeat("conflict");
+                    self.accounts.repeated("conflict");
                     let detail = "this Idempotency-Key was used with another body; take a new key";
                     return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail));
                 }
@@ -222,7 +228,7 @@ impl<D: Disk> Worker<D> {
         intake.rate.take(request.write_key.bucket, accepted as usize + bench.rejections.count() as usize)?;
         let answer = bench.rejections.answer(accepted);
         if accepted == 0 {
-            tally.count(&self.counters);
+            self.accounts.answered(&tally);
             return Ok(Step::Nothing(answer));
         }
         let group = Group { records: &bench.records, key, answer: if key.is_some() { &answer } else { &[] } };
@@ -234,13 +240,23 @@ impl<D: Disk> Worker<D> {
             Ok(range) => {
                 let turn = state.turn.get_or_insert_with(Rc::default);
                 turn.join();
+                if let Some(connection) = &request.connection
+                    && bench.rejections.count() == 0
+                    && connection.withhold()
+                {
+                    let connection = Rc::clone(connection);
+                    if turn.promise(Promise { connection, to: range.to, started: request.started, tally }) {
+                        self.promised.notify_one();
+                    }
+                    return Ok(Step::Promised(answer));
+                }
                 let (turn, marks) = (Rc::clone(turn), Arc::clone(&claimed.marks));
                 Ok(Step::Appended(Appended { answer, tally, range, turn, marks }))
             }
             Err(error) => {
                 if matches!(error, AppendError::Failed(_)) {
                     // What the turn holds can still learn its fate; then another partition is taken.
-                    flush(state, &intake.metrics);
+                    flush(state, &self.accounts);
                     state.writer = None;
                 }
                 Err(error.into())
@@ -260,9 +276,9 @@ impl<D: Disk> Worker<D> {
             return Err(not_written.into());
         }
         self.durable(request.durability, &marks, range.to).await?;
-        tally.count(&self.counters);
+        self.accounts.answered(&tally);
         let written = turn.written().filter(|_| request.durability == Durability::Os);
-        self.acknowledge(request, written.unwrap_or_else(Instant::now));
+        self.accounts.acknowledge(request.durability, request.started, written.unwrap_or_else(Instant::now));
         Ok(Answered { status: StatusCode::ACCEPTED, body: answer })
     }
 
@@ -278,102 +294,25 @@ impl<D: Disk> Worker<D> {
         {
             self.durable(request.durability, &marks, answer.range.to).await?;
         }
-        self.count_repeat(outcome);
-        self.acknowledge(request, Instant::now());
+        self.accounts.repeated(outcome);
+        self.accounts.acknowledge(request.durability, request.started, Instant::now());
         Ok(Answered { status: StatusCode::ACCEPTED, body: Bytes::from_owner(answer.bytes) })
     }
 
-    /// Waits until what is written below `to` is as durable as asked for.
-    async fn durable(&self, durability: Durability, marks: &Watermarks, to: Offset) -> Result<(), Problem> {
-        match (durability, self.intake.kafka_timeout) {
-            (Durability::Os, _) => Ok(()),
-            (Durability::Disk, _) | (Durability::Kafka, None) => self.synced(marks, to).await,
-            (Durability::Kafka, Some(longest)) => self.replicated(marks, to, longest).await,
-        }
+    /// Writes what the turn holds, and lets the answers go that were promised for it.
+    pub(super) fn end_turn(&self) {
+        flush(&mut self.state.borrow_mut(), &self.accounts);
     }
 
-    async fn replicated(&self, marks: &Watermarks, to: Offset, longest: Duration) -> Result<(), Problem> {
-        match tokio::time::timeout(longest, marks.wait_replicated(to)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(failed)) => {
-                tracing::error!(%failed, "a sync failed; the request's durability is unknown");
-                let detail = "the device refused the sync: what was sent is written, but may not survive a power cut";
-                Err(Problem::unavailable("sync_failed", detail, SHORTLY))
-            }
-            Err(_) => {
-                let detail = "Kafka did not acknowledge in time: what was sent is kept and will be forwarded; repeat \
-                              it only with the same Idempotency-Key";
-                Err(Problem::unavailable("kafka_timeout", detail, SHORTLY))
-            }
-        }
-    }
-
-    pub(super) async fn synced(&self, marks: &Watermarks, to: Offset) -> Result<(), Problem> {
-        match tokio::time::timeout(self.intake.sync_timeout, marks.wait_synced(to)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(failed)) => {
-                tracing::error!(%failed, "a sync failed; the request's durability is unknown");
-                let detail = "the device refused the sync: what was sent is written, but may not survive a power cut";
-                Err(Problem::unavailable("sync_failed", detail, SHORTLY))
-            }
-            Err(_) => {
-                let detail =
-                    "the device did not sync in time: what was sent is written, but may not survive a power cut";
-                Err(Problem::unavailable("sync_timeout", detail, SHORTLY))
-            }
-        }
-    }
-
-    /// Counts a request whose events are as durable as asked for since `at`.
-    fn acknowledge(&self, request: &Request<'_>, at: Instant) {
-        let durability = request.durability;
-        let ack = self.acks[durability as usize].get_or_init(|| {
-            self.intake.metrics.ack.get_or_create_owned(&DurabilityLabel { durability: durability.name() })
-        });
-        ack.observe(at.saturating_duration_since(request.started).as_secs_f64());
-    }
-
-    fn count_repeat(&self, outcome: &'static str) {
-        self.intake.metrics.repeats.get_or_create(&RepeatLabel { outcome }).inc();
+    /// Told when a turn has its first promise.
+    pub(super) fn promised(&self) -> Rc<Notify> {
+        Rc::clone(&self.promised)
     }
 }
 
 impl<D: Disk> Drop for Worker<D> {
     fn drop(&mut self) {
-        flush(self.state.get_mut(), &self.intake.metrics);
-    }
-}
-
-/// Writes the turn a request has joined, unless somebody already has.
-pub(super) struct FlushOnDrop<'a, D: Disk> {
-    pub(super) worker: &'a Worker<D>,
-    pub(super) turn: &'a Turn,
-}
-
-impl<D: Disk> Drop for FlushOnDrop<'_, D> {
-    fn drop(&mut self) {
-        if !self.turn.settled() {
-            flush(&mut self.worker.state.borrow_mut(), &self.worker.intake.metrics);
-        }
-    }
-}
-
-/// One write for everything appended since the last; ends the turn.
-pub(super) fn flush<D: Disk>(state: &mut State<D>, metrics: &SidecarMetrics) {
-    let (Some(turn), Some(claimed)) = (state.turn.take(), &mut state.writer) else { return };
-    match claimed.writer.flush() {
-        Ok(()) => {
-            metrics.flushes.inc();
-            metrics.flushed_requests.inc_by(turn.requests());
-            turn.settle(Ok(()));
-        }
-        Err(error) => {
-            tracing::error!(%error, partition = claimed.partition, "a write to the spool failed");
-            turn.settle(Err(NotWritten { written: error.written, full: error.full }));
-            if claimed.marks.failure().is_some() {
-                state.writer = None;
-            }
-        }
+        flush(self.state.get_mut(), &self.accounts);
     }
 }
 

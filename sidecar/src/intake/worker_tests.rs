@@ -10,10 +10,12 @@ use penstock::codec::frame;
 use penstock::log::spool::{Fault, FaultOn, SimDisk, SpoolOptions, Syncing};
 use penstock::log::{Limits, Log, Records};
 use penstock::settings::SpoolSettings;
+use penstock::telemetry::sidecar::CodeLabel;
 use penstock::time::{ManualClock, Micros};
 use prometheus_client::registry::Registry;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -94,6 +96,16 @@ async fn send(
     key: Option<&str>,
     durability: Durability,
 ) -> Result<Bytes, &'static str> {
+    send_over(None, worker, numbers, key, durability).await
+}
+
+async fn send_over(
+    connection: Option<Rc<dyn Withholds>>,
+    worker: &Worker<SimDisk>,
+    numbers: std::ops::Range<u64>,
+    key: Option<&str>,
+    durability: Durability,
+) -> Result<Bytes, &'static str> {
     let request = Request {
         route: "/v1/events",
         content: Content::Events(Format::Json),
@@ -102,11 +114,88 @@ async fn send(
         idempotency_key: key.map(str::as_bytes),
         write_key: WriteKey { name: None, bucket: 0 },
         started: Instant::now(),
+        connection,
     };
     let body = Body::whole(body(numbers), &worker.intake.budget);
     let answered = worker.accept(&request, body).await.map_err(|p| p.code())?;
     assert_eq!(answered.status, StatusCode::ACCEPTED);
     Ok(answered.body)
+}
+
+/// A connection that notes what becomes of its promise.
+#[derive(Default)]
+struct Noted {
+    withholds: Cell<bool>,
+    said: Cell<Option<Result<(), &'static str>>>,
+}
+
+impl Withholds for Noted {
+    fn withhold(&self) -> bool {
+        !self.withholds.replace(true)
+    }
+
+    fn release(&self) {
+        self.said.set(Some(Ok(())));
+        self.withholds.set(false);
+    }
+
+    fn refuse(&self, problem: &Problem) {
+        self.said.set(Some(Err(problem.code())));
+    }
+}
+
+/// Sends over a connection of its own and takes the promise for an answer when the turn has ended.
+async fn promised(worker: &Worker<SimDisk>, numbers: std::ops::Range<u64>, key: &str) -> Result<Bytes, &'static str> {
+    let connection = Rc::new(Noted::default());
+    let answer = send_over(Some(connection.clone()), worker, numbers, Some(key), Durability::Os).await?;
+    worker.end_turn();
+    // Not withheld: it was the repeat of an answer.
+    connection.said.get().unwrap_or(Ok(())).map(|()| answer)
+}
+
+#[tokio::test]
+async fn an_answer_is_given_at_once_and_withheld_until_its_write() {
+    let stand = open(&SimDisk::new(6), 1);
+    let worker = stand.worker();
+    let connections = [Rc::new(Noted::default()), Rc::new(Noted::default())];
+    for (n, connection) in (0..).zip(&connections) {
+        let answer = send_over(Some(connection.clone()), &worker, n..n + 1, None, Durability::Os).now_or_never();
+        assert_eq!(answer.unwrap().as_deref(), Ok(&br#"{"accepted":1,"rejected":[]}"#[..]));
+    }
+    let said = || connections.each_ref().map(|c| c.said.get());
+    let metrics = &stand.intake.metrics;
+    assert_eq!((said(), metrics.flushes.get()), ([None, None], 0));
+    // A third that cannot be withheld writes for all, at the latest.
+    let third = send_over(Some(connections[0].clone()), &worker, 2..3, None, Durability::Os);
+    assert!(third.await.is_ok());
+    assert_eq!((said(), metrics.flushes.get(), metrics.flushed_requests.get()), ([Some(Ok(())); 2], 1, 3));
+    assert_eq!(stand.held().len(), 3);
+}
+
+#[tokio::test]
+async fn a_promise_whose_write_fails_is_refused_and_its_key_is_free() {
+    let disk = SimDisk::new(7);
+    let stand = open(&disk, 1);
+    let worker = stand.worker();
+    disk.inject(Fault { on: FaultOn::Write, after: 0, times: 1, error: std::io::ErrorKind::Other });
+    assert_eq!(promised(&worker, 0..2, "k").await, Err("spool_unavailable"));
+    let refused = stand.intake.metrics.problems.get_or_create_owned(&CodeLabel { code: "spool_unavailable" }).get();
+    assert_eq!(refused, 1, "the gate has let it pass");
+    assert!(promised(&worker, 0..2, "k").await.is_ok(), "the client's retry");
+    assert!(promised(&worker, 0..2, "k").await.is_ok(), "and again");
+    assert_eq!(stand.held(), BTreeMap::from([(0, 1), (1, 1)]));
+}
+
+#[tokio::test]
+async fn a_worker_that_ends_keeps_its_promises() {
+    let stand = open(&SimDisk::new(8), 1);
+    let worker = stand.worker();
+    let connection = Rc::new(Noted::default());
+    let answer = send_over(Some(connection.clone()), &worker, 0..1, None, Durability::Os).await;
+    assert!(answer.is_ok());
+    drop(worker);
+    assert_eq!(connection.said.get(), Some(Ok(())));
+    assert_eq!(stand.held(), BTreeMap::from([(0, 1)]));
 }
 
 #[tokio::test]
@@ -264,7 +353,11 @@ async fn attempt(stand: &Stand, worker: &Worker<SimDisk>, one: &mut Sent, rng: &
         let _ = stand.intake.spool.sync_now();
     };
     let request = send(worker, one.numbers.clone(), Some(&one.key), durability);
-    let answer = if durability == Durability::Disk { join(request, sync).await.0 } else { request.await };
+    let answer = match durability {
+        Durability::Disk => join(request, sync).await.0,
+        _ if rng.random() => promised(worker, one.numbers.clone(), &one.key).await,
+        _ => request.await,
+    };
     if answer.is_ok() && one.acknowledged != Some(Durability::Disk) {
         one.acknowledged = Some(durability);
     }

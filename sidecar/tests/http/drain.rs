@@ -28,6 +28,7 @@ async fn an_open_request_is_finished_and_kept() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    assert!(answer.contains("\r\nconnection: close\r\n"), "no request may follow: {answer}");
     let dir = side.stop().await;
     let side = start_in(dir, |_| {});
     assert_eq!(ids(&side.events().await), expected_ids([1]));

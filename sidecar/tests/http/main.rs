@@ -4,6 +4,7 @@
 
 mod bounds;
 mod campaigns;
+mod connections;
 mod drain;
 mod insert;
 mod intake;

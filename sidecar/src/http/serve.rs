@@ -1,0 +1,115 @@
+//! From listening sockets to the HTTP service.
+//!
+//! actix-web's own server is tied to plain sockets, and ours lie below a [`Withheld`] each: so the same
+//! parts that it is made of are put together here.
+
+use super::front::{Front, Route};
+use super::usage::Connections;
+use super::withheld::{TryWrite, Withheld};
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, KeepAlive, Protocol, Request};
+use actix_server::{GracefulShutdownSignal, Server};
+use actix_service::{ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::Error;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{AppConfig, Response, ServiceResponse};
+use futures::future;
+use penstock::settings::SidecarSettings;
+use std::fmt::Debug;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpStream, UnixStream};
+
+/// How long a connection that is being closed may take to notice.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// A server of these listeners with `workers` threads, each of which makes a `front` for each listener.
+///
+/// Errors: what the operating system says of the listeners.
+pub fn server<M, I, F, A, B>(
+    settings: &Arc<SidecarSettings>,
+    workers: usize,
+    front: M,
+    tcp: TcpListener,
+    unix: Option<UnixListener>,
+) -> io::Result<Server>
+where
+    M: Fn() -> Front<I, A> + Send + Clone + 'static,
+    I: Fn(Route, Request) -> F + Clone + 'static,
+    F: Future<Output = Response<BoxBody>> + 'static,
+    A: ServiceFactory<Request, Config = AppConfig, Response = ServiceResponse<B>, Error = Error> + 'static,
+    A::Future: 'static,
+    A::InitError: Debug,
+    B: MessageBody + 'static,
+{
+    let mut server = Server::build()
+        .workers(workers)
+        .max_concurrent_connections(settings.max_connections.div_ceil(workers))
+        .shutdown_timeout(whole_seconds(settings.drain_timeout))
+        .disable_signals();
+    let stopping = server.graceful_shutdown_signal();
+    let made = (Arc::clone(settings), stopping, front);
+    if let Some(unix) = unix {
+        let (settings, stopping, front) = made.clone();
+        server = server.listen_uds("unix", unix, move || {
+            // There is no peer's address.
+            fn_service(|io: UnixStream| future::ready(Ok((io, None)))).and_then(connections(
+                &settings,
+                stopping.clone(),
+                front(),
+            ))
+        })?;
+    }
+    let (settings, stopping, front) = made;
+    let server = server.listen("tcp", tcp, move || {
+        fn_service(|io: TcpStream| {
+            // Only a connection that is gone already has no address and takes no option.
+            let _gone = io.set_nodelay(true);
+            let peer = io.peer_addr().ok();
+            future::ready(Ok((io, peer)))
+        })
+        .and_then(connections(&settings, stopping.clone(), front()))
+    })?;
+    Ok(server.run())
+}
+
+/// Serves connections: sockets with their peer's address.
+fn connections<T, I, F, A, B>(
+    settings: &SidecarSettings,
+    stopping: GracefulShutdownSignal,
+    front: Front<I, A>,
+) -> impl ServiceFactory<(T, Option<SocketAddr>), Config = (), Response = (), Error = DispatchError, InitError = ()>
++ use<T, I, F, A, B>
+where
+    T: TryWrite,
+    I: Fn(Route, Request) -> F + Clone + 'static,
+    F: Future<Output = Response<BoxBody>> + 'static,
+    A: ServiceFactory<Request, Config = AppConfig, Response = ServiceResponse<B>, Error = Error> + 'static,
+    A::Future: 'static,
+    A::InitError: Debug,
+    B: MessageBody + 'static,
+{
+    let all = Connections::default();
+    actix_rt::spawn(all.clone().watch(settings.keep_alive, stopping));
+    let http = HttpService::build()
+        // They end when `all` says so.
+        .keep_alive(KeepAlive::Os)
+        .client_request_timeout(settings.head_timeout)
+        .client_disconnect_timeout(LINGER)
+        .on_connect_ext(|io: &Withheld<T>, data| {
+            data.insert(io.promises());
+            data.insert(Rc::clone(io.usage()));
+        })
+        .finish(map_config(front.map_err(|error| error.error_response()), |()| AppConfig::default()));
+    fn_service(move |(io, peer)| future::ready(Ok((Withheld::new(io, all.enter()), Protocol::Http1, peer))))
+        .and_then(http)
+}
+
+/// The server counts its deadline in whole seconds.
+fn whole_seconds(d: Duration) -> u64 {
+    d.as_secs() + u64::from(d.subsec_nanos() > 0)
+}
