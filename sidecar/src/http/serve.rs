@@ -3,16 +3,15 @@
 //! actix-web's own server is tied to plain sockets, and ours lie below a [`Withheld`] each: so the same
 //! parts that it is made of are put together here.
 
-use super::front::{Front, Route};
 use super::usage::Connections;
 use super::withheld::{TryWrite, Withheld};
 use actix_http::error::DispatchError;
 use actix_http::{HttpService, KeepAlive, Protocol, Request};
 use actix_server::{GracefulShutdownSignal, Server};
-use actix_service::{ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_service::{Service, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::Error;
-use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{AppConfig, Response, ServiceResponse};
+use actix_web::body::BoxBody;
+use actix_web::dev::{AppConfig, Response};
 use futures::future;
 use penstock::settings::SidecarSettings;
 use std::fmt::Debug;
@@ -30,7 +29,7 @@ const LINGER: Duration = Duration::from_secs(5);
 /// A server of these listeners with `workers` threads, each of which makes a `front` for each listener.
 ///
 /// Errors: what the operating system says of the listeners.
-pub fn server<M, I, F, A, B>(
+pub fn server<M, S>(
     settings: &Arc<SidecarSettings>,
     workers: usize,
     front: M,
@@ -38,13 +37,9 @@ pub fn server<M, I, F, A, B>(
     unix: Option<UnixListener>,
 ) -> io::Result<Server>
 where
-    M: Fn() -> Front<I, A> + Send + Clone + 'static,
-    I: Fn(Route, Request) -> F + Clone + 'static,
-    F: Future<Output = Response<BoxBody>> + 'static,
-    A: ServiceFactory<Request, Config = AppConfig, Response = ServiceResponse<B>, Error = Error> + 'static,
-    A::Future: 'static,
-    A::InitError: Debug,
-    B: MessageBody + 'static,
+    M: Fn() -> S + Send + Clone + 'static,
+    S: ServiceFactory<Request, Config = AppConfig, Response = Response<BoxBody>, Error = Error> + 'static,
+    S: ServiceFactory<Request, Service: Service<Request, Future: 'static>, InitError: Debug>,
 {
     let mut server = Server::build()
         .workers(workers)
@@ -78,20 +73,16 @@ where
 }
 
 /// Serves connections: sockets with their peer's address.
-fn connections<T, I, F, A, B>(
+fn connections<T, S>(
     settings: &SidecarSettings,
     stopping: GracefulShutdownSignal,
-    front: Front<I, A>,
+    front: S,
 ) -> impl ServiceFactory<(T, Option<SocketAddr>), Config = (), Response = (), Error = DispatchError, InitError = ()>
-+ use<T, I, F, A, B>
++ use<T, S>
 where
     T: TryWrite,
-    I: Fn(Route, Request) -> F + Clone + 'static,
-    F: Future<Output = Response<BoxBody>> + 'static,
-    A: ServiceFactory<Request, Config = AppConfig, Response = ServiceResponse<B>, Error = Error> + 'static,
-    A::Future: 'static,
-    A::InitError: Debug,
-    B: MessageBody + 'static,
+    S: ServiceFactory<Request, Config = AppConfig, Response = Response<BoxBody>, Error = Error> + 'static,
+    S: ServiceFactory<Request, Service: Service<Request, Future: 'static>, InitError: Debug>,
 {
     let all = Connections::default();
     actix_rt::spawn(all.clone().watch(settings.keep_alive, stopping));

@@ -23,6 +23,8 @@ use tokio::net::{TcpStream, UnixStream};
 /// A connection writes no more than this ahead of the turn's write: a promised answer is far smaller, but
 /// answers to requests pipelined behind it may be larger.
 const MAX_KEPT: usize = 64 << 10;
+/// Memory that stays with a connection: what a promised answer takes.
+const ROOM: usize = 1 << 10;
 
 /// A stream that can be written to outside of a task of its own.
 pub trait TryWrite: AsyncRead + AsyncWrite + Unpin + 'static {
@@ -128,7 +130,7 @@ impl<T: TryWrite> Connection<T> {
     fn send(&self, out: &mut Out) {
         if !out.kept.is_empty() {
             match self.io.borrow().try_write(&out.kept) {
-                Ok(sent) => drop(out.kept.drain(..sent)),
+                Ok(sent) => out.sent(sent),
                 // Also any other error: the task meets it again and ends the connection.
                 Err(_) => out.waits = true,
             }
@@ -146,7 +148,7 @@ impl<T: TryWrite> Connection<T> {
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            out.kept.drain(..sent);
+            out.sent(sent);
         }
         Poll::Ready(Ok(()))
     }
@@ -160,6 +162,15 @@ impl<T: TryWrite> Connection<T> {
 
     fn usage(&self) -> &Usage {
         self.place.usage()
+    }
+}
+
+impl Out {
+    fn sent(&mut self, bytes: usize) {
+        self.kept.drain(..bytes);
+        if self.kept.is_empty() {
+            self.kept.shrink_to(ROOM);
+        }
     }
 }
 

@@ -136,4 +136,5 @@ async fn what_is_kept_is_bounded() {
     assert!(futures::poll!(more.as_mut()).is_pending());
     promise.release();
     more.await.unwrap();
+    assert!(ours.0.out.borrow().kept.capacity() <= ROOM, "and given back");
 }
