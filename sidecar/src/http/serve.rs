@@ -6,7 +6,7 @@
 use super::usage::Connections;
 use super::withheld::{TryWrite, Withheld};
 use actix_http::error::DispatchError;
-use actix_http::{HttpService, KeepAlive, Protocol, Request};
+use actix_http::{HttpService, KeepAlive, Request};
 use actix_server::{GracefulShutdownSignal, Server};
 use actix_service::{Service, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::Error;
@@ -95,9 +95,8 @@ where
             data.insert(io.promises());
             data.insert(Rc::clone(io.usage()));
         })
-        .finish(map_config(front.map_err(|error| error.error_response()), |()| AppConfig::default()));
-    fn_service(move |(io, peer)| future::ready(Ok((Withheld::new(io, all.enter()), Protocol::Http1, peer))))
-        .and_then(http)
+        .h1(map_config(front.map_err(|error| error.error_response()), |()| AppConfig::default()));
+    fn_service(move |(io, peer)| future::ready(Ok((Withheld::new(io, all.enter()), peer)))).and_then(http)
 }
 
 /// The server counts its deadline in whole seconds.
