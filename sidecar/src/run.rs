@@ -148,7 +148,8 @@ impl Sidecar {
             Front { rules: Arc::clone(&rules), intake, app }
         };
         let (unix, file) = unix.unzip();
-        let server = serve::server(&shared.settings, workers, factory, tcp, unix).map_err(StartError::Server)?;
+        let server =
+            serve::server(&shared.settings, &draining, workers, factory, tcp, unix).map_err(StartError::Server)?;
         let addresses = Addresses { http: bound, unix: file.as_ref().map(|f: &SocketFile| f.path().to_owned()) };
         let stopping = server.handle();
 

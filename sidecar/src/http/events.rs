@@ -4,8 +4,7 @@ use super::front::Route;
 use super::problem::Problem;
 use crate::intake::body;
 use crate::intake::promise::Withholds;
-use crate::intake::request::Durability;
-use crate::intake::request::ask;
+use crate::intake::request::{Durability, ask};
 use crate::intake::split::Format;
 use crate::intake::take::Content;
 use crate::intake::worker::{Answered, Request as Asked, Worker};
@@ -69,7 +68,7 @@ async fn take(worker: &Worker, route: Route, request: &mut Request) -> Result<An
         write_key,
         started,
         connection: match asked.durability {
-            Durability::Os => request.conn_data::<Rc<dyn Withholds>>().cloned(),
+            Durability::Os => request.conn_data::<Rc<dyn Withholds>>(),
             Durability::Disk | Durability::Kafka => None,
         },
     };

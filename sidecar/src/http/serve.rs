@@ -7,11 +7,10 @@ use super::usage::Connections;
 use super::withheld::{TryWrite, Withheld};
 use actix_http::error::DispatchError;
 use actix_http::{HttpService, KeepAlive, Request};
-use actix_server::{GracefulShutdownSignal, Server};
 use actix_service::{Service, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::Error;
 use actix_web::body::BoxBody;
-use actix_web::dev::{AppConfig, Response};
+use actix_web::dev::{AppConfig, Response, Server};
 use futures::future;
 use penstock::settings::SidecarSettings;
 use std::fmt::Debug;
@@ -22,15 +21,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
+use tokio_util::sync::CancellationToken;
 
 /// How long a connection that is being closed may take to notice.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// A server of these listeners with `workers` threads, each of which makes a `front` for each listener.
+/// Its connections end when `draining` is cancelled; whoever does that stops the server as well.
 ///
 /// Errors: what the operating system says of the listeners.
 pub fn server<M, S>(
     settings: &Arc<SidecarSettings>,
+    draining: &CancellationToken,
     workers: usize,
     front: M,
     tcp: TcpListener,
@@ -46,20 +48,19 @@ where
         .max_concurrent_connections(settings.max_connections.div_ceil(workers))
         .shutdown_timeout(whole_seconds(settings.drain_timeout))
         .disable_signals();
-    let stopping = server.graceful_shutdown_signal();
-    let made = (Arc::clone(settings), stopping, front);
+    let made = (Arc::clone(settings), draining.clone(), front);
     if let Some(unix) = unix {
-        let (settings, stopping, front) = made.clone();
+        let (settings, draining, front) = made.clone();
         server = server.listen_uds("unix", unix, move || {
             // There is no peer's address.
             fn_service(|io: UnixStream| future::ready(Ok((io, None)))).and_then(connections(
                 &settings,
-                stopping.clone(),
+                draining.clone(),
                 front(),
             ))
         })?;
     }
-    let (settings, stopping, front) = made;
+    let (settings, draining, front) = made;
     let server = server.listen("tcp", tcp, move || {
         fn_service(|io: TcpStream| {
             // Only a connection that is gone already has no address and takes no option.
@@ -67,7 +68,7 @@ where
             let peer = io.peer_addr().ok();
             future::ready(Ok((io, peer)))
         })
-        .and_then(connections(&settings, stopping.clone(), front()))
+        .and_then(connections(&settings, draining.clone(), front()))
     })?;
     Ok(server.run())
 }
@@ -75,7 +76,7 @@ where
 /// Serves connections: sockets with their peer's address.
 fn connections<T, S>(
     settings: &SidecarSettings,
-    stopping: GracefulShutdownSignal,
+    draining: CancellationToken,
     front: S,
 ) -> impl ServiceFactory<(T, Option<SocketAddr>), Config = (), Response = (), Error = DispatchError, InitError = ()>
 + use<T, S>
@@ -85,7 +86,7 @@ where
     S: ServiceFactory<Request, Service: Service<Request, Future: 'static>, InitError: Debug>,
 {
     let all = Connections::default();
-    actix_rt::spawn(all.clone().watch(settings.keep_alive, stopping));
+    actix_rt::spawn(all.clone().watch(settings.keep_alive, draining));
     let http = HttpService::build()
         // They end when `all` says so.
         .keep_alive(KeepAlive::Os)

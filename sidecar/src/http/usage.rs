@@ -5,16 +5,15 @@
 //! a connection only notes that it is used. One task of the worker thread ([`Connections::watch`]) looks at
 //! all of them four times within `keep_alive`, and once more when the drain begins.
 
-use actix_server::GracefulShutdownSignal;
-use actix_web::body::{BodySize, MessageBody};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use bytes::Bytes;
-use pin_project_lite::pin_project;
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// How often within `keep_alive` a connection is looked at: an idle one ends after `keep_alive` and at most
 /// a quarter.
@@ -149,10 +148,10 @@ impl Connections {
         Place { usage, among: self.clone(), at }
     }
 
-    /// Ends idle ones, and all when the server stops: those with a request under way behind its answer.
-    pub async fn watch(self, keep_alive: Duration, stopping: GracefulShutdownSignal) {
-        let mut stopping = pin!(stopping.notified());
-        while tokio::time::timeout(keep_alive / LOOKS, stopping.as_mut()).await.is_err() {
+    /// Ends idle ones, and all when the drain begins: those with a request under way behind its answer.
+    pub async fn watch(self, keep_alive: Duration, draining: CancellationToken) {
+        let mut drain = pin!(draining.cancelled());
+        while tokio::time::timeout(keep_alive / LOOKS, drain.as_mut()).await.is_err() {
             self.each(Usage::look);
         }
         self.0.draining.set(true);
@@ -180,31 +179,29 @@ impl Drop for Place {
     }
 }
 
-pin_project! {
-    /// An answer's body, whose end is the end of the exchange.
-    pub struct AnswerBody<B> {
-        #[pin]
-        body: B,
-        exchange: Option<Exchange>,
-    }
+/// An answer's body, whose end is the end of the exchange.
+pub struct AnswerBody {
+    body: BoxBody,
+    exchange: Option<Exchange>,
 }
 
-impl<B> AnswerBody<B> {
+impl AnswerBody {
     /// Of this exchange.
-    pub fn new(body: B, exchange: Option<Exchange>) -> Self {
+    #[must_use]
+    pub fn new(body: BoxBody, exchange: Option<Exchange>) -> Self {
         Self { body, exchange }
     }
 }
 
-impl<B: MessageBody> MessageBody for AnswerBody<B> {
-    type Error = B::Error;
+impl MessageBody for AnswerBody {
+    type Error = <BoxBody as MessageBody>::Error;
 
     fn size(&self) -> BodySize {
         self.body.size()
     }
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        self.project().body.poll_next(context)
+        Pin::new(&mut self.get_mut().body).poll_next(context)
     }
 
     fn try_into_bytes(self) -> Result<Bytes, Self> {

@@ -96,7 +96,7 @@ pub struct Request<'a> {
     /// When its head was there.
     pub started: Instant,
     /// Withholds the answer, if it can; otherwise the answer waits for the write.
-    pub connection: Option<Rc<dyn Withholds>>,
+    pub connection: Option<&'a Rc<dyn Withholds>>,
 }
 
 /// The answer: 202, or 400 when nothing was acceptable.
@@ -240,7 +240,7 @@ impl<D: Disk> Worker<D> {
             Ok(range) => {
                 let turn = state.turn.get_or_insert_with(Rc::default);
                 turn.join();
-                if let Some(connection) = &request.connection
+                if let Some(connection) = request.connection
                     && bench.rejections.count() == 0
                     && connection.withhold()
                 {

@@ -114,7 +114,7 @@ async fn send_over(
         idempotency_key: key.map(str::as_bytes),
         write_key: WriteKey { name: None, bucket: 0 },
         started: Instant::now(),
-        connection,
+        connection: connection.as_ref(),
     };
     let body = Body::whole(body(numbers), &worker.intake.budget);
     let answered = worker.accept(&request, body).await.map_err(|p| p.code())?;
