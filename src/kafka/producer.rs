@@ -217,8 +217,9 @@ impl SharedProducer {
         &self.0.settings
     }
 
-    /// Puts a new producer in the place of `failed`, unless somebody has. What `failed` still
-    /// holds is thrown away once nobody uses it.
+    /// Puts a new producer in the place of `failed`, unless somebody has. What `failed` still holds
+    /// is thrown away before this returns, whoever enqueued it: what is enqueued again through the
+    /// new one is not followed by its older self, unless that was on its way to a broker already.
     ///
     /// Errors: [`ProducerError`]; `failed` stays in its place.
     pub fn replace(&self, failed: &Arc<Producer>) -> Result<(), ProducerError> {
@@ -226,6 +227,7 @@ impl SharedProducer {
         if Arc::ptr_eq(&current, failed) {
             let new = Arc::new(Producer::new(&self.0.settings, &self.0.options)?);
             let old = std::mem::replace(&mut *current, new);
+            old.client.purge();
             // Its end joins a thread, for which a pipeline's thread has no time.
             std::thread::spawn(move || drop(old));
         }

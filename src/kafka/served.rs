@@ -5,7 +5,7 @@
 //! producer that does nothing. This one asks for longer, and for a little more than whole milliseconds.
 
 use super::context::Context;
-use rdkafka::producer::BaseProducer;
+use rdkafka::producer::{BaseProducer, Producer as _, PurgeConfig};
 use std::io;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -36,6 +36,12 @@ impl Served {
         })?;
         Ok(Served { client, stop, thread: Some(thread) })
     }
+
+    /// Makes what is enqueued, and what is under way, fail now. Waits for nobody: the threads of the
+    /// brokers come by it before they send anything again.
+    pub fn purge(&self) {
+        self.client.purge(PurgeConfig::default().queue().inflight().non_blocking());
+    }
 }
 
 impl Deref for Served {
@@ -51,6 +57,9 @@ impl Drop for Served {
     /// is sent any more.
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
+        // The client purges when it ends, but that is behind the thread's last wait: brokers that come
+        // back in between would get what was given up.
+        self.purge();
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread of a Kafka producer's reports has died");
         }
