@@ -5,6 +5,7 @@ use super::common::TEXT_MAX;
 use super::kind::TypeInfo;
 use super::payload::Payload;
 use super::rejection::{Code, Rejection};
+use super::written::WrittenKey;
 use super::{Defaults, TIME_MAX, TIME_MIN, TYPES, by_name, ids::IdSource, parse, rfc3339};
 use crate::time::Micros;
 use serde_json::value::RawValue;
@@ -12,6 +13,14 @@ use std::borrow::Cow;
 
 /// Keys of the envelope; their place is their bit in [`Envelope::seen`].
 const KEYS: [&str; 5] = ["type", "id", "time", "server", "payload"];
+/// The same as they are written.
+pub(super) const WRITTEN: [WrittenKey; 5] = [
+    WrittenKey::of(KEYS[0]),
+    WrittenKey::of(KEYS[1]),
+    WrittenKey::of(KEYS[2]),
+    WrittenKey::of(KEYS[3]),
+    WrittenKey::of(KEYS[4]),
+];
 
 /// An event as it is being parsed.
 #[derive(Default)]
@@ -40,7 +49,13 @@ impl<'a> Envelope<'a> {
     /// The key as one of ours. Errors: `unknown_field`, `duplicate_key`.
     #[inline]
     pub(super) fn key(&mut self, key: &str) -> Result<&'static str, Rejection> {
-        let Some(index) = KEYS.iter().position(|k| *k == key) else { return Err(parse::unknown_key(key)) };
+        let index = KEYS.iter().position(|k| *k == key).ok_or_else(|| parse::unknown_key(key))?;
+        self.key_at(index)
+    }
+
+    /// The same by its place in [`WRITTEN`]. Errors: `duplicate_key`.
+    #[inline]
+    pub(super) fn key_at(&mut self, index: usize) -> Result<&'static str, Rejection> {
         if self.seen & (1 << index) != 0 {
             return Err(Rejection::of(Code::DuplicateKey, KEYS[index], "comes twice"));
         }

@@ -5,6 +5,7 @@
 //! [`TYPES`](super::TYPES).
 
 use super::common;
+use super::written::WrittenKey;
 use crate::codec::registry::{self, WriterSchema};
 use crate::pricing::PricedAs;
 use std::fmt;
@@ -65,6 +66,8 @@ pub struct TypeInfo {
     pub earlier: &'static [&'static str],
     /// Payload fields in the order of the schema: [`common::FIELDS`] first, then its own.
     pub fields: &'static [Field],
+    /// The fields' keys, then [`WrittenKey::NONE`].
+    keys: [WrittenKey; MAX_FIELDS],
     writer: OnceLock<&'static WriterSchema>,
 }
 
@@ -80,7 +83,13 @@ impl TypeInfo {
     ) -> TypeInfo {
         assert!(fields.len() <= MAX_FIELDS, "a type has at most MAX_FIELDS payload fields");
         assert!(fields.len() >= common::FIELDS.len(), "a type has the common fields");
-        TypeInfo { name, topic, priced_as, schema_json, earlier: &[], fields, writer: OnceLock::new() }
+        let mut keys = [WrittenKey::NONE; MAX_FIELDS];
+        let mut i = 0;
+        while i < fields.len() {
+            keys[i] = WrittenKey::of(fields[i].name);
+            i += 1;
+        }
+        TypeInfo { name, topic, priced_as, schema_json, earlier: &[], fields, keys, writer: OnceLock::new() }
     }
 
     /// Names the earlier versions of the schema, oldest first.
@@ -93,6 +102,12 @@ impl TypeInfo {
     /// The schema that new records of this type are written with.
     pub fn writer(&'static self) -> &'static WriterSchema {
         self.writer.get_or_init(|| registry::current(self))
+    }
+
+    /// The fields' keys as they are written, by index.
+    #[inline]
+    pub(crate) fn written_keys(&self) -> &[WrittenKey] {
+        &self.keys[..self.fields.len()]
     }
 
     /// Index of the field named `key`. Looks from `hint` on and around: producers write keys in

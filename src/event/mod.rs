@@ -32,6 +32,7 @@ mod rfc3339;
 #[cfg(test)]
 mod tests;
 pub mod visit;
+mod written;
 
 pub(crate) use envelope::Head;
 pub use ids::IdSource;
@@ -144,7 +145,8 @@ fn bounded_text<'a>(raw: &'a [u8], d: &Defaults<'_>) -> Result<&'a str, Rejectio
         let message = format!("the event has {} bytes, at most {} are taken", raw.len(), d.max_event_bytes);
         return Err(Rejection::whole(Code::EventTooLarge, message));
     }
-    std::str::from_utf8(raw).map_err(|e| {
-        Rejection::whole(Code::InvalidUtf8, format!("the event is not UTF-8 from byte {} on", e.valid_up_to()))
+    simdutf8::basic::from_utf8(raw).map_err(|_| {
+        let valid = std::str::from_utf8(raw).map_or_else(|e| e.valid_up_to(), str::len);
+        Rejection::whole(Code::InvalidUtf8, format!("the event is not UTF-8 from byte {valid} on"))
     })
 }

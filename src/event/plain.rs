@@ -6,9 +6,10 @@
 //! what it takes, that one takes too, with the same values. The rules of fields are the same code.
 
 use super::check::Scalar;
-use super::envelope::Envelope;
+use super::envelope::{Envelope, WRITTEN};
 use super::kind::TypeInfo;
 use super::payload::Payload;
+use super::written::{self, WrittenKey};
 use std::borrow::Cow;
 
 /// Takes a whole event. `None`: it is not a plain one, and `envelope` holds parts of it.
@@ -16,21 +17,27 @@ pub(super) fn event<'a>(text: &'a str, envelope: &mut Envelope<'a>) -> Option<()
     let mut reader = Reader { text, at: 0 };
     // A payload that came before the type.
     let mut late = None;
-    reader.object(|reader, key| {
-        let key = envelope.key(key).ok()?;
-        if key != "payload" {
-            let scalar = reader.scalar()?;
-            return envelope.set(key, scalar).ok();
-        }
-        envelope.has_payload = true;
-        match envelope.kind {
-            Some(kind) => reader.payload(kind, &mut envelope.payload),
-            None => {
-                late = Some(Reader { text, at: reader.at });
-                reader.skip_object()
+    let mut more = reader.opens()?;
+    while more {
+        let key = match reader.written_key(&WRITTEN, 0)? {
+            Some(index) => envelope.key_at(index).ok()?,
+            None => envelope.key(reader.key()?).ok()?,
+        };
+        if key == "payload" {
+            envelope.has_payload = true;
+            match envelope.kind {
+                Some(kind) => reader.payload(kind, &mut envelope.payload)?,
+                None => {
+                    late = Some(Reader { text, at: reader.at });
+                    reader.skip_object()?;
+                }
             }
+        } else {
+            let scalar = reader.scalar()?;
+            envelope.set(key, scalar).ok()?;
         }
-    })?;
+        more = reader.goes_on()?;
+    }
     reader.end()?;
     match late {
         Some(mut reader) => reader.payload(envelope.kind?, &mut envelope.payload),
@@ -77,42 +84,72 @@ impl<'a> Reader<'a> {
         self.peek().is_none().then_some(())
     }
 
-    /// An object; `member` reads the value behind each key.
+    /// Passes the brace in front of an object; false when it is empty, and passed whole.
     #[inline]
-    fn object(&mut self, mut member: impl FnMut(&mut Self, &'a str) -> Option<()>) -> Option<()> {
+    fn opens(&mut self) -> Option<bool> {
         self.pass(b'{')?;
-        if self.peek()? == b'}' {
-            self.at += 1;
-            return Some(());
-        }
-        loop {
-            let key = self.string()?;
-            self.pass(b':')?;
-            member(self, key)?;
-            match self.peek()? {
-                b',' => self.at += 1,
-                b'}' => {
-                    self.at += 1;
-                    return Some(());
-                }
-                _ => return None,
-            }
+        let more = self.peek()? != b'}';
+        self.at += usize::from(!more);
+        Some(more)
+    }
+
+    /// Passes what stands behind a member; false when that was the last.
+    #[inline]
+    fn goes_on(&mut self) -> Option<bool> {
+        let byte = self.peek()?;
+        self.at += 1;
+        match byte {
+            b',' => Some(true),
+            b'}' => Some(false),
+            _ => None,
         }
     }
 
+    /// The place of the key that comes among these, which is passed. `Some(None)`: it is another one, or
+    /// written otherwise.
+    #[inline]
+    fn written_key(&mut self, keys: &[WrittenKey], hint: usize) -> Option<Option<usize>> {
+        self.peek()?;
+        let found = written::find(keys, self.rest(), hint);
+        Some(found.map(|(index, len)| {
+            self.at += len;
+            index
+        }))
+    }
+
+    #[inline]
+    fn key(&mut self) -> Option<&'a str> {
+        let key = self.string()?;
+        self.pass(b':')?;
+        Some(key)
+    }
+
     fn payload(&mut self, kind: &TypeInfo, payload: &mut Payload<'a>) -> Option<()> {
+        let keys = kind.written_keys();
         let mut hint = 0;
-        self.object(|reader, key| match kind.find(key, hint) {
-            Some(index) => {
-                hint = index + 1;
-                let scalar = reader.scalar()?;
-                payload.set(kind, index, scalar).ok()
+        let mut more = self.opens()?;
+        while more {
+            let (name, known) = match self.written_key(keys, hint)? {
+                Some(index) => ("", Some(index)),
+                None => {
+                    let key = self.key()?;
+                    (key, kind.find(key, hint))
+                }
+            };
+            match known {
+                Some(index) => {
+                    hint = index + 1;
+                    let scalar = self.scalar()?;
+                    payload.set(kind, index, scalar).ok()?;
+                }
+                None => {
+                    let value = self.scalar_text()?;
+                    payload.add_unknown(Cow::Borrowed(name), value.map(Cow::Borrowed)).ok()?;
+                }
             }
-            None => {
-                let value = reader.scalar_text()?;
-                payload.add_unknown(Cow::Borrowed(key), value.map(Cow::Borrowed)).ok()
-            }
-        })
+            more = self.goes_on()?;
+        }
+        Some(())
     }
 
     /// Passes an object in which nothing is nested, to be read later.
@@ -135,6 +172,12 @@ impl<'a> Reader<'a> {
     #[inline]
     fn string(&mut self) -> Option<&'a str> {
         self.pass(b'"')?;
+        self.rest_of_string()
+    }
+
+    /// What is left of a string behind its first quote.
+    #[inline]
+    fn rest_of_string(&mut self) -> Option<&'a str> {
         let from = self.at;
         self.at += plain_run(self.rest());
         let text = self.text.get(from..self.at)?;
@@ -152,7 +195,10 @@ impl<'a> Reader<'a> {
     #[inline]
     fn scalar(&mut self) -> Option<Scalar<'a>> {
         match self.peek()? {
-            b'"' => Some(Scalar::Text(Cow::Borrowed(self.string()?))),
+            b'"' => {
+                self.at += 1;
+                Some(Scalar::Text(Cow::Borrowed(self.rest_of_string()?)))
+            }
             b'0'..=b'9' => Some(Scalar::Int(self.integer()?)),
             b'n' => self.word("null").map(|_| Scalar::Null),
             _ => None,

@@ -65,6 +65,8 @@ struct Known {
     fingerprint: u64,
     topic: usize,
     id: Option<u32>,
+    /// Partition and part that its last record went to: neighbours nearly always share them.
+    last: Option<(u32, usize)>,
 }
 
 impl Batch {
@@ -96,8 +98,6 @@ pub(super) fn make<R: SchemaIds>(
     let mut bytes = Vec::with_capacity(records.bytes() + records.len() * key::RECORD_LEN);
     let mut known: Vec<Known> = Vec::new();
     let mut places: HashMap<(usize, u32), usize> = HashMap::new();
-    // The part that the last record of each topic went to: neighbours nearly always share it.
-    let mut last: HashMap<usize, (u32, usize)> = HashMap::new();
     for (index, record) in records.iter().enumerate() {
         let Ok(body) = record.body else {
             bad.push(frame::hole(index, &record));
@@ -124,21 +124,21 @@ pub(super) fn make<R: SchemaIds>(
                     bad.push(FrameError::UnknownSchema(fingerprint).poison(index, &record));
                     continue;
                 };
-                known.push(Known { fingerprint, topic, id: ids.and_then(|ids| ids.id_of(fingerprint)) });
+                known.push(Known { fingerprint, topic, id: ids.and_then(|ids| ids.id_of(fingerprint)), last: None });
                 known.len() - 1
             }
         };
-        let Known { topic, id, .. } = known[schema];
+        let Known { topic, id, last, .. } = known[schema];
         let partition = plan.partition(topic, record.offset);
-        let part = match last.get(&topic) {
-            Some((p, part)) if *p == partition => *part,
+        let part = match last {
+            Some((p, part)) if p == partition => part,
             _ => {
                 let parts = &mut batch.parts;
                 let part = *places.entry((topic, partition)).or_insert_with(|| {
                     parts.push(Part { topic, partition, items: Vec::new() });
                     parts.len() - 1
                 });
-                last.insert(topic, (partition, part));
+                known[schema].last = Some((partition, part));
                 part
             }
         };
