@@ -131,7 +131,7 @@ capacity: ## machines, partitions, disks and money for 1, 20 and 100 billion eve
 .PHONY: capacity-measure
 capacity-measure: parts web ## what an event costs each role and server, measured anew into docs/capacity.json (release build, ten minutes)
 	$(RELEASE) --bin penstock
-	DEMO_CAPACITY=docs/capacity.json DEMO_RATE=$${DEMO_RATE:-10000} DEMO_SECONDS=$${DEMO_SECONDS:-40} scripts/demo-cluster.sh "$(OUT)/penstock"
+	DEMO_CAPACITY=docs/capacity.json DEMO_PARTITIONS=6 DEMO_RATE=$${DEMO_RATE:-10000} DEMO_SECONDS=$${DEMO_SECONDS:-40} scripts/demo-cluster.sh "$(OUT)/penstock"
 
 .PHONY: advisories
 advisories: $(DENY) ## known vulnerabilities in dependencies (needs the advisory database: network)
@@ -152,7 +152,7 @@ bench-sidecar: parts web ## events per CPU-second from JSON in to acknowledged b
 	@command -v wrk >/dev/null || { echo "make: 'wrk' is missing: install wrk" >&2; exit 1; }
 	$(RELEASE) --bin penstock --example bare
 	BENCH_CLUSTER="$(CURDIR)/scripts/cluster $(PARTS)/bench-cluster" scripts/with-cluster.sh "$(PARTS)/bench-cluster" kafka \
-		scripts/bench-sidecar.py "$(OUT)/penstock" "$(OUT)/examples/bare" --outage
+		scripts/bench-sidecar.py "$(OUT)/penstock" "$(OUT)/examples/bare" --rate --outage
 
 .PHONY: bench-cluster
 bench-cluster: parts ## the way to Kafka, to ClickHouse, to MariaDB and to the archive, each beside a yardstick in the same run

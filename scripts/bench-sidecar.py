@@ -10,7 +10,11 @@ With --apart the measured process has the first core to itself, and brokers and 
 them on its own core it is put aside all the time, which costs it more than its work.
 BENCH_FORWARD holds settings of the forwarder, such as: max_age = "5ms"
 With --outage it also measures resident memory and answers while the brokers are stopped.
+With --rate it measures what an event costs a sidecar of two workers, and the brokers, when there is not
+much to do: BENCH_RATE events a second (10 000) of all types, 100 a body. Start the brokers a minute before,
+or their compiler is measured (this does two rounds unseen).
 """
+import http.client
 import json
 import os
 import pathlib
@@ -21,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 import urllib.request
 
 SECONDS = int(os.environ.get("BENCH_SECONDS", "8"))
@@ -31,8 +36,8 @@ TICK = os.sysconf("SC_CLK_TCK")
 MEASURED = os.sched_getaffinity(0)
 
 
-def event(n):
-    return json.dumps({"type": "impression", "payload": {
+def event(n, kind="impression"):
+    return json.dumps({"type": kind, "payload": {
         "tag": f"app{n % 7}-ch{n % 400}", "site_id": f"ch{n % 400}", "user_id": f"u{n * 7919 % 120000}",
         "ip": f"10.1.{n % 250}.{n % 200}", "country": "DE", "device": "1", "os": str(n % 30)}}, separators=(",", ":"))
 
@@ -98,8 +103,8 @@ def stand_apart():
     os.sched_setaffinity(0, others)
 
 
-def sidecar(penstock, folder, brokers):
-    name = f"bench{os.getpid()}"
+def sidecar(penstock, folder, brokers, workers=1):
+    name = f"bench{os.getpid()}w{workers}"
     config = pathlib.Path(folder) / "cluster.toml"
     quoted = ", ".join(json.dumps(b) for b in brokers.split(","))
     topics = "\n".join(f'{kind} = "{name}.{kind}"' for kind in ("impression", "visit", "click", "conversion"))
@@ -112,7 +117,7 @@ kpis_topic = "{name}.kpis"
 [kafka.topics]
 {topics}
 [sidecar]
-workers = 1
+workers = {workers}
 [spool]
 reserve_bytes = 1048576
 [forward]
@@ -161,11 +166,47 @@ def per_cpu_second(process, folder, size, forwards):
     return requests * size / (cpu(process.child.pid) - before)
 
 
+def at_rate(penstock, folder, brokers):
+    """Microseconds of processor time an event, of the sidecar and of the brokers, at a fixed rate."""
+    process, rate = sidecar(penstock, folder, brokers, workers=2), int(os.environ.get("BENCH_RATE", "10000"))
+    kinds = ["impression"] * 6 + ["visit"] * 2 + ["click", "conversion"]
+    body = "\n".join(event(n, kinds[n % len(kinds)]) for n in range(100))
+    pids = pathlib.Path(os.environ["BENCH_CLUSTER"].split(" ", 1)[1]) / "pids"
+    brokers = [pid.read_text().split()[0] for pid in pids.glob("kafka[0-9]*")]
+    at = urllib.parse.urlparse(process.url)
+    connections = [http.client.HTTPConnection(at.hostname, at.port) for _ in range(CONNECTIONS)]
+    costs = []
+    try:
+        for _ in range(ROUNDS + 2):
+            before = cpu(process.child.pid), sum(map(cpu, brokers)), acknowledged(process.url)
+            began, sent = time.monotonic(), 0
+            while (due := began + sent / rate) < began + SECONDS:
+                time.sleep(max(0, due - time.monotonic()))
+                connection = connections[sent // 100 % len(connections)]
+                connection.request("POST", "/v1/events", body, {"Content-Type": "application/x-ndjson"})
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status != 202:
+                    raise SystemExit(f"a request was answered with {answer.status}")
+                sent += 100
+            drained(process.url, before[2] + sent)
+            costs.append([(after - was) * 1e6 / sent for after, was in
+                          zip((cpu(process.child.pid), sum(map(cpu, brokers))), before)])
+    finally:
+        process.end()
+    own, theirs = (statistics.median(cost[i] for cost in costs[2:]) for i in range(2))
+    print(json.dumps({"measure": f"µs an event at {rate} a second, 100 a body", "sidecar": round(own, 1),
+                      "brokers": round(theirs, 1)}, ensure_ascii=False), flush=True)
+
+
 def main():
     penstock, bare = sys.argv[1:3]
     brokers = os.environ["PENSTOCK_TEST_KAFKA"]
     if "--apart" in sys.argv:
         stand_apart()
+    if "--rate" in sys.argv:
+        with tempfile.TemporaryDirectory() as folder:
+            at_rate(penstock, folder, brokers)
     with tempfile.TemporaryDirectory() as folder:
         yardstick, process = Process([bare], r"http://[0-9.:]+"), sidecar(penstock, folder, brokers)
         try:

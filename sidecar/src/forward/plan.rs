@@ -1,9 +1,9 @@
 //! Where each record goes, and how far each Kafka partition is known: the forwarder's file.
 //!
-//! The partition of a record is a function of its sequence and of the number of partitions that
-//! held when its range was begun. A topic that grows is taken over at the end of a range, and that
-//! is on disk before the first record goes by it, so a range that is met again after a crash finds
-//! its records where it had put them.
+//! The partition of a record is a function of its sequence and of how the topic was spread when its
+//! range was begun: over how many partitions, and how many records in a row go to the same one. A
+//! topic that grows is taken over at the end of a range, and that is on disk before the first record
+//! goes by it, so a range that is met again after a crash finds its records where it had put them.
 
 use penstock::log::{Offset, Range};
 use serde::{Deserialize, Serialize};
@@ -13,10 +13,14 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// So many sequences in a row go to the same partition, so that a range makes few, large batches.
-/// Part of the file's version: another value puts records elsewhere.
-pub const STRIDE: u64 = 128;
-const VERSION: u32 = 1;
+/// So many sequences in a row go to the same partition. A range of a sidecar that is not busy has some
+/// hundred records, and each partition that it touches costs a request, an append on each replica and a
+/// fetch of each consumer: at 128 the brokers took twice the processor time of 4096. More would leave
+/// partitions without work for long.
+pub const STRIDE: u64 = 4_096;
+/// Files of version 1 knew one stride, [`FIRST_STRIDE`]; the next range's end takes them over.
+const VERSION: u32 = 2;
+const FIRST_STRIDE: u64 = 128;
 
 /// Why a plan cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -40,13 +44,45 @@ pub enum PlanError {
     },
 }
 
+/// How the records from a sequence on are spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Stored", into = "Stored")]
+struct Spread {
+    from: Offset,
+    /// Over so many partitions.
+    count: u32,
+    /// So many in a row go to the same one.
+    stride: u64,
+}
+
+/// A [`Spread`] as it lies in the file.
+#[derive(Serialize, Deserialize)]
+struct Stored(Offset, u32, #[serde(default = "first_stride")] u64);
+
+const fn first_stride() -> u64 {
+    FIRST_STRIDE
+}
+
+impl From<Stored> for Spread {
+    fn from(Stored(from, count, stride): Stored) -> Self {
+        Spread { from, count, stride }
+    }
+}
+
+impl From<Spread> for Stored {
+    fn from(Spread { from, count, stride }: Spread) -> Self {
+        Stored(from, count, stride)
+    }
+}
+
 /// One topic of the plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Topic {
     name: String,
-    /// From which sequence on how many partitions hold, ascending.
-    counts: Vec<(Offset, u32)>,
+    /// Ascending; never empty.
+    #[serde(rename = "counts")]
+    spreads: Vec<Spread>,
     /// Per partition an offset below which nothing of a range that may still be asked for lies.
     bounds: Vec<i64>,
 }
@@ -82,7 +118,7 @@ impl Plan {
     pub fn load(path: &Path, spool: u64) -> Result<Plan, PlanError> {
         let unusable = |why: String| PlanError::Unusable { path: path.to_owned(), why };
         let name = format!("{spool:016x}");
-        let content = match std::fs::read(path) {
+        let mut content = match std::fs::read(path) {
             Ok(bytes) => serde_json::from_slice::<Content>(&bytes).map_err(|e| unusable(e.to_string()))?,
             Err(e) if e.kind() == io::ErrorKind::NotFound => Content {
                 version: VERSION,
@@ -93,13 +129,15 @@ impl Plan {
             },
             Err(source) => return Err(PlanError::Io { path: path.to_owned(), source }),
         };
-        if content.version != VERSION || content.spool != name {
+        if !(1..=VERSION).contains(&content.version) || content.spool != name {
             let why = format!("version {} of spool {}, not {VERSION} of {name}", content.version, content.spool);
             return Err(unusable(why));
         }
-        if content.topics.iter().any(|t| t.counts.is_empty() || t.counts.iter().any(|(_, count)| *count == 0)) {
+        let is_empty = |t: &Topic| t.spreads.is_empty() || t.spreads.iter().any(|s| s.count == 0 || s.stride == 0);
+        if content.topics.iter().any(is_empty) {
             return Err(unusable("a topic without partitions".to_owned()));
         }
+        content.version = VERSION;
         let ahead = content.topics.iter().map(|t| t.bounds.clone()).collect();
         Ok(Plan { path: path.to_owned(), spool, content, ahead })
     }
@@ -144,8 +182,17 @@ impl Plan {
     /// How many partitions hold now; `None` for a topic that is not in the plan.
     #[must_use]
     pub fn count(&self, topic: &str) -> Option<u32> {
-        let topic = self.content.topics.iter().find(|t| t.name == topic)?;
-        topic.counts.last().map(|(_, count)| *count)
+        self.spread(topic).map(|s| s.count)
+    }
+
+    /// Whether the topic is spread over at least so many partitions, and as this binary spreads.
+    #[must_use]
+    pub fn holds(&self, topic: &str, count: u32) -> bool {
+        self.spread(topic).is_some_and(|s| s.count >= count && s.stride == STRIDE)
+    }
+
+    fn spread(&self, topic: &str) -> Option<&Spread> {
+        self.content.topics.iter().find(|t| t.name == topic)?.spreads.last()
     }
 
     /// The place of a topic for [`partition`](Self::partition).
@@ -163,19 +210,19 @@ impl Plan {
     /// The partition that the record `sequence` goes to in the topic at `index`.
     #[must_use]
     pub fn partition(&self, index: usize, sequence: Offset) -> u32 {
-        let counts = self.content.topics.get(index).map_or(&[][..], |t| &t.counts);
-        let count = counts.iter().rev().find(|(from, _)| *from <= sequence).or_else(|| counts.first());
-        let count = count.map_or(1, |(_, count)| u64::from(*count));
+        let spreads = self.content.topics.get(index).map_or(&[][..], |t| &t.spreads);
+        let Some(spread) = spreads.iter().rev().find(|s| s.from <= sequence).or(spreads.first()) else { return 0 };
         // Spools begin at different partitions, or small ranges of all would meet in one.
-        u32::try_from((sequence / STRIDE).wrapping_add(self.spool) % count).unwrap_or(0)
+        let partition = (sequence / spread.stride).wrapping_add(self.spool) % u64::from(spread.count);
+        u32::try_from(partition).unwrap_or(0)
     }
 
     /// From sequence `from` on the topic has the partitions whose ends are given. Not on disk yet.
     pub fn adopt(&mut self, topic: &str, from: Offset, ends: Vec<i64>) {
-        let count = u32::try_from(ends.len()).unwrap_or(u32::MAX);
+        let spread = Spread { from, count: u32::try_from(ends.len()).unwrap_or(u32::MAX), stride: STRIDE };
         match self.index(topic) {
             Some(index) => {
-                self.content.topics[index].counts.push((from, count));
+                self.content.topics[index].spreads.push(spread);
                 let known = self.ahead[index].len();
                 for bounds in [&mut self.ahead[index], &mut self.content.topics[index].bounds] {
                     bounds.extend(ends.iter().skip(known));
@@ -183,7 +230,7 @@ impl Plan {
             }
             None => {
                 self.ahead.push(ends.clone());
-                self.content.topics.push(Topic { name: topic.to_owned(), counts: vec![(from, count)], bounds: ends });
+                self.content.topics.push(Topic { name: topic.to_owned(), spreads: vec![spread], bounds: ends });
             }
         }
     }
@@ -202,12 +249,12 @@ impl Plan {
     }
 
     /// A range that begins at `from` is about to be written: everything before is committed, so
-    /// its bounds hold, and counts that only earlier ones used are forgotten.
+    /// its bounds hold, and spreads that only earlier ones used are forgotten.
     pub fn begin(&mut self, from: Offset) {
         for (topic, ahead) in self.content.topics.iter_mut().zip(&self.ahead) {
             topic.bounds.clone_from(ahead);
-            let current = topic.counts.iter().rposition(|(at, _)| *at <= from).unwrap_or(0);
-            topic.counts.drain(..current);
+            let current = topic.spreads.iter().rposition(|s| s.from <= from).unwrap_or(0);
+            topic.spreads.drain(..current);
         }
     }
 
@@ -244,14 +291,39 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut before = plan(dir.path());
         before.adopt("ads.click", 0, vec![0; 6]);
-        let places: Vec<u32> = (0..5_000).map(|s| before.partition(0, s)).collect();
-        before.adopt("ads.click", 5_000, vec![0; 12]);
+        let grown = 10 * STRIDE + 1_000;
+        let places: Vec<u32> = (0..grown).map(|s| before.partition(0, s)).collect();
+        before.adopt("ads.click", grown, vec![0; 12]);
         before.save().unwrap();
         let after = plan(dir.path());
-        assert!((0..5_000).all(|s| after.partition(0, s) == places[usize::try_from(s).unwrap()]));
-        let later: std::collections::BTreeSet<u32> = (5_000..10_000).map(|s| after.partition(0, s)).collect();
+        assert!((0..).zip(&places).all(|(s, place)| after.partition(0, s) == *place));
+        let later: std::collections::BTreeSet<u32> =
+            (grown..grown + 12 * STRIDE).map(|s| after.partition(0, s)).collect();
         assert_eq!(later, (0..12).collect());
         assert_eq!(after.count("ads.click"), Some(12));
+    }
+
+    #[test]
+    fn a_file_of_the_first_version_is_gone_by_until_its_range_is_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = r#"{"version":1,"spool":"0000000000000007","lost_until":0,
+            "topics":[{"name":"ads.click","counts":[[0,6],[1000,12]],"bounds":[0,0,0,0,0,0,0,0,0,0,0,0]}]}"#;
+        std::fs::write(dir.path().join("forward-0.json"), old).unwrap();
+        // As that version placed them: 128 in a row.
+        let place = |s: u64| u32::try_from((s / 128 + 7) % if s < 1_000 { 6 } else { 12 }).unwrap();
+        let mut taken = plan(dir.path());
+        assert!(!taken.holds("ads.click", 12), "it is to be taken over");
+        taken.adopt("ads.click", 5_000, vec![0; 12]);
+        assert!(taken.holds("ads.click", 12) && !taken.holds("ads.click", 13));
+        taken.save().unwrap();
+        let mut again = plan(dir.path());
+        assert!((0..5_000).all(|s| again.partition(0, s) == place(s)));
+        again.begin(5_000);
+        let row = 2 * STRIDE..3 * STRIDE;
+        assert!(row.clone().all(|s| again.partition(0, s) == again.partition(0, row.start)));
+        let newer = format!(r#"{{"version":{},"spool":"0000000000000007","lost_until":0,"topics":[]}}"#, VERSION + 1);
+        std::fs::write(dir.path().join("forward-0.json"), newer).unwrap();
+        assert!(matches!(Plan::load(&dir.path().join("forward-0.json"), 7), Err(PlanError::Unusable { .. })));
     }
 
     #[test]

@@ -46,10 +46,12 @@ impl<R> KafkaSink<R> {
         let mut changed = false;
         for topic in &self.forwarder.topics {
             let Some(count) = known.counts.get(topic).copied() else { continue };
-            let before = self.plan.count(topic);
-            if before.is_some_and(|b| count <= b) {
+            if self.plan.holds(topic, count) {
                 continue;
             }
+            // Those that are there stay, also when the brokers speak of fewer.
+            let before = self.plan.count(topic);
+            let count = count.max(before.unwrap_or(0));
             let ends = self.ends(topic.clone(), before.unwrap_or(0), count).await?;
             tracing::info!(topic, count, before, from, "the topic's partitions are taken over");
             self.plan.adopt(topic, from, ends);
