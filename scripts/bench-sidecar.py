@@ -90,15 +90,19 @@ class Process:
         self.child.wait(60)
 
 
+def broker_pids():
+    pids = pathlib.Path(os.environ["BENCH_CLUSTER"].split(" ", 1)[1]) / "pids"
+    return [pid.read_text().split()[0] for pid in pids.glob("kafka[0-9]*")]
+
+
 def stand_apart():
     """Takes the first core from everybody but the measured process."""
     global MEASURED
     every = os.sched_getaffinity(0)
     MEASURED = {min(every)}
     others = every - MEASURED
-    pids = pathlib.Path(os.environ["BENCH_CLUSTER"].split(" ", 1)[1]) / "pids"
-    for broker in pids.glob("kafka[0-9]*"):
-        for task in pathlib.Path(f"/proc/{broker.read_text().split()[0]}/task").iterdir():
+    for broker in broker_pids():
+        for task in pathlib.Path(f"/proc/{broker}/task").iterdir():
             os.sched_setaffinity(int(task.name), others)
     os.sched_setaffinity(0, others)
 
@@ -171,14 +175,13 @@ def at_rate(penstock, folder, brokers):
     process, rate = sidecar(penstock, folder, brokers, workers=2), int(os.environ.get("BENCH_RATE", "10000"))
     kinds = ["impression"] * 6 + ["visit"] * 2 + ["click", "conversion"]
     body = "\n".join(event(n, kinds[n % len(kinds)]) for n in range(100))
-    pids = pathlib.Path(os.environ["BENCH_CLUSTER"].split(" ", 1)[1]) / "pids"
-    brokers = [pid.read_text().split()[0] for pid in pids.glob("kafka[0-9]*")]
+    servers = broker_pids()
     at = urllib.parse.urlparse(process.url)
     connections = [http.client.HTTPConnection(at.hostname, at.port) for _ in range(CONNECTIONS)]
     costs = []
     try:
         for _ in range(ROUNDS + 2):
-            before = cpu(process.child.pid), sum(map(cpu, brokers)), acknowledged(process.url)
+            before = cpu(process.child.pid), sum(map(cpu, servers)), acknowledged(process.url)
             began, sent = time.monotonic(), 0
             while (due := began + sent / rate) < began + SECONDS:
                 time.sleep(max(0, due - time.monotonic()))
@@ -191,7 +194,7 @@ def at_rate(penstock, folder, brokers):
                 sent += 100
             drained(process.url, before[2] + sent)
             costs.append([(after - was) * 1e6 / sent for after, was in
-                          zip((cpu(process.child.pid), sum(map(cpu, brokers))), before)])
+                          zip((cpu(process.child.pid), sum(map(cpu, servers))), before)])
     finally:
         process.end()
     own, theirs = (statistics.median(cost[i] for cost in costs[2:]) for i in range(2))

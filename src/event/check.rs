@@ -70,8 +70,8 @@ pub(crate) fn is_ip(text: &str) -> bool {
     is_ipv4(text.as_bytes()) || text.parse::<IpAddr>().is_ok()
 }
 
-/// Whether these are four numbers up to 255 without zeros in front: nearly every address, in a third of the
-/// standard library's time.
+/// Whether these are four numbers up to 255 without zeros in front, as nearly every address is. The standard
+/// library's parser showed in profiles of the hot path.
 fn is_ipv4(text: &[u8]) -> bool {
     let (mut dots, mut digits, mut number) = (0, 0, 0_u32);
     for byte in text {

@@ -129,22 +129,22 @@ impl<'a> Reader<'a> {
         let mut hint = 0;
         let mut more = self.opens()?;
         while more {
-            let (name, known) = match self.written_key(keys, hint)? {
-                Some(index) => ("", Some(index)),
+            let known = match self.written_key(keys, hint)? {
+                Some(index) => Ok(index),
                 None => {
                     let key = self.key()?;
-                    (key, kind.find(key, hint))
+                    kind.find(key, hint).ok_or(key)
                 }
             };
             match known {
-                Some(index) => {
+                Ok(index) => {
                     hint = index + 1;
                     let scalar = self.scalar()?;
                     payload.set(kind, index, scalar).ok()?;
                 }
-                None => {
+                Err(unknown) => {
                     let value = self.scalar_text()?;
-                    payload.add_unknown(Cow::Borrowed(name), value.map(Cow::Borrowed)).ok()?;
+                    payload.add_unknown(Cow::Borrowed(unknown), value.map(Cow::Borrowed)).ok()?;
                 }
             }
             more = self.goes_on()?;

@@ -1,7 +1,7 @@
 //! Keys as nearly all producers write them, `"name":`, known at one look.
 //!
-//! Looking for the end of a key, and then for the field of its name, took a tenth of an event's parsing. What is
-//! written otherwise (with a space, an escape, or a long name) is no loss: it is read as any other string.
+//! Looking for the end of a key, and then for the field of its name, was a twentieth of what an event in a body of
+//! a hundred costs. What is written otherwise (with a space, an escape, or a long name) is read as any other string.
 
 /// Bytes of one look.
 const LOOK: usize = 16;

@@ -25,7 +25,7 @@ pub struct SidecarSettings {
     /// Longest time for a request body to arrive; 100ms to 10m. Default 30s.
     #[serde(with = "humantime_serde")]
     pub body_timeout: Duration,
-    /// Idle connections are closed after this and at most a quarter of it; 1s to 1h. Default 75s.
+    /// Idle connections are closed after this and at most a quarter more; 1s to 1h. Default 75s.
     #[serde(with = "humantime_serde")]
     pub keep_alive: Duration,
     /// A peer that takes in nothing for so long is cut (TCP_USER_TIMEOUT); 1s to 1h. Default 1m.
