@@ -26,11 +26,21 @@ pub enum WireError {
 #[inline]
 pub fn put_long(out: &mut Vec<u8>, n: i64) {
     let mut z = ((n << 1) ^ (n >> 63)).cast_unsigned();
+    if z < 0x80 {
+        // Branches of unions and lengths of short texts.
+        return out.push(z as u8);
+    }
+    // All ten bytes that it may have are written, and those that it has not are taken back: one look for room.
+    let (mut bytes, mut len) = ([0; 10], 1);
     while z >= 0x80 {
-        out.push((z & 0x7f) as u8 | 0x80);
+        bytes[len - 1] = (z & 0x7f) as u8 | 0x80;
+        len += 1;
         z >>= 7;
     }
-    out.push(z as u8);
+    bytes[len - 1] = z as u8;
+    let end = out.len() + len;
+    out.extend_from_slice(&bytes);
+    out.truncate(end);
 }
 
 /// Writes `bytes` or a `string`: the length, then the bytes.

@@ -3,12 +3,20 @@
 use super::kind::{Field, FieldKind};
 use super::payload::Value;
 use super::rejection::{Code, Rejection, in_payload};
+use super::text::Text;
 use crate::event::MICROS_MAX;
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+/// Numbers that a campaign may have: 32 bits, without 0.
+const CAMPAIGNS: RangeInclusive<i64> = 1..=u32::MAX as i64;
+/// Amounts in micros.
+const AMOUNTS: RangeInclusive<i64> = 0..=MICROS_MAX;
+const A_STRING: &str = "must be a string";
 
 /// A JSON value as far as fields care: the nested ones have no content here.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Scalar<'a> {
     Null,
     Bool,
@@ -17,52 +25,76 @@ pub(crate) enum Scalar<'a> {
     Huge,
     /// A number with a fraction or an exponent.
     Fraction,
-    Text(Cow<'a, str>),
+    Text(Text<'a>),
     /// An array or an object.
     Nested,
 }
 
-/// Checks a payload field. Null and empty text are the same as absent.
-#[inline]
+/// The value of a payload field. Null and empty text are the same as absent. Errors: the rule that it breaks.
+#[inline(always)]
 pub(crate) fn field<'a>(field: &Field, scalar: Scalar<'a>) -> Result<Value<'a>, Rejection> {
-    let fail = |code, rule: &str| Err(Rejection::of(code, in_payload(field.name), rule));
-    match field.kind {
-        FieldKind::Campaign => integer(scalar, 1, i64::from(u32::MAX)).or_else(|(code, rule)| fail(code, &rule)),
-        FieldKind::Micros => integer(scalar, 0, MICROS_MAX).or_else(|(code, rule)| fail(code, &rule)),
-        FieldKind::Text(max) => match text(scalar, max) {
-            Ok(Some(text)) => Ok(Value::Text(text)),
-            Ok(None) => Ok(Value::Absent),
-            Err((code, rule)) => fail(code, &rule),
+    value(field.kind, scalar).ok_or_else(|| refusal(field, scalar))
+}
+
+/// The value, when it keeps the rule of its kind.
+#[inline(always)]
+fn value<'a>(kind: FieldKind, scalar: Scalar<'a>) -> Option<Value<'a>> {
+    match (kind, scalar) {
+        (_, Scalar::Null) => Some(Value::Absent),
+        (FieldKind::Campaign, Scalar::Int(n)) if CAMPAIGNS.contains(&n) => Some(Value::Int(n)),
+        (FieldKind::Micros, Scalar::Int(n)) if AMOUNTS.contains(&n) => Some(Value::Int(n)),
+        (FieldKind::Campaign | FieldKind::Micros, _) => None,
+        (_, Scalar::Text(text)) if text.len() == 0 => Some(Value::Absent),
+        (FieldKind::Text(max), Scalar::Text(text)) if text.len() <= max => Some(Value::Text(text)),
+        (FieldKind::Ip, Scalar::Text(text)) if is_ip(text.as_str()) => Some(Value::Text(text)),
+        (FieldKind::Country, Scalar::Text(text)) => match *text.as_bytes() {
+            [a, b] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() => {
+                Some(Value::Country([a.to_ascii_uppercase(), b.to_ascii_uppercase()]))
+            }
+            _ => None,
         },
-        FieldKind::Ip => match text(scalar, usize::MAX) {
-            Ok(Some(text)) if is_ip(&text) => Ok(Value::Text(text)),
-            Ok(Some(_)) => fail(Code::InvalidValue, "must be an IPv4 or IPv6 address"),
-            Ok(None) => Ok(Value::Absent),
-            Err((code, rule)) => fail(code, &rule),
-        },
-        FieldKind::Country => match text(scalar, usize::MAX) {
-            Ok(Some(text)) => match *text.as_bytes() {
-                [a, b] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() => {
-                    Ok(Value::Country([a.to_ascii_uppercase(), b.to_ascii_uppercase()]))
-                }
-                _ => fail(Code::InvalidValue, "must be two letters, an ISO 3166-1 alpha-2 code"),
-            },
-            Ok(None) => Ok(Value::Absent),
-            Err((code, rule)) => fail(code, &rule),
-        },
+        _ => None,
     }
 }
 
-/// Text of at most `max` bytes; null and empty text are `None`.
+/// Why [`value`] has none.
+#[cold]
+fn refusal(field: &Field, scalar: Scalar<'_>) -> Rejection {
+    let of = |code, rule: &str| Rejection::of(code, in_payload(field.name), rule);
+    match (field.kind, scalar) {
+        (FieldKind::Campaign, Scalar::Int(_) | Scalar::Huge) => of(Code::OutOfRange, &between(&CAMPAIGNS)),
+        (FieldKind::Micros, Scalar::Int(_) | Scalar::Huge) => of(Code::OutOfRange, &between(&AMOUNTS)),
+        (FieldKind::Campaign | FieldKind::Micros, Scalar::Fraction) => {
+            of(Code::InvalidType, "must be an integer, written without fraction and exponent")
+        }
+        (FieldKind::Campaign | FieldKind::Micros, _) => of(Code::InvalidType, "must be an integer"),
+        (FieldKind::Text(max), Scalar::Text(_)) => of(Code::TooLong, &at_most(max)),
+        (FieldKind::Ip, Scalar::Text(_)) => of(Code::InvalidValue, "must be an IPv4 or IPv6 address"),
+        (FieldKind::Country, Scalar::Text(_)) => {
+            of(Code::InvalidValue, "must be two letters, an ISO 3166-1 alpha-2 code")
+        }
+        (FieldKind::Text(_) | FieldKind::Ip | FieldKind::Country, _) => of(Code::InvalidType, A_STRING),
+    }
+}
+
+/// Text of at most `max` bytes; null and empty text are `None`. Errors: code and rule.
 #[inline]
-pub(crate) fn text(scalar: Scalar<'_>, max: usize) -> Result<Option<Cow<'_, str>>, (Code, Cow<'static, str>)> {
+pub(crate) fn text(scalar: Scalar<'_>, max: usize) -> Result<Option<Text<'_>>, (Code, Cow<'static, str>)> {
     match scalar {
         Scalar::Null => Ok(None),
-        Scalar::Text(text) if text.is_empty() => Ok(None),
+        Scalar::Text(text) if text.len() == 0 => Ok(None),
         Scalar::Text(text) if text.len() <= max => Ok(Some(text)),
-        Scalar::Text(_) => Err((Code::TooLong, format!("may have at most {max} bytes").into())),
-        _ => Err((Code::InvalidType, "must be a string".into())),
+        Scalar::Text(_) => Err((Code::TooLong, at_most(max).into())),
+        _ => Err((Code::InvalidType, A_STRING.into())),
     }
+}
+
+fn at_most(max: usize) -> String {
+    format!("may have at most {max} bytes")
+}
+
+fn between(range: &RangeInclusive<i64>) -> String {
+    format!("must be from {} to {}", range.start(), range.end())
 }
 
 /// Whether this is the text form of an IPv4 or IPv6 address (without zone or port).
@@ -88,18 +120,6 @@ fn is_ipv4(text: &[u8]) -> bool {
         }
     }
     dots == 3 && digits > 0
-}
-
-fn integer(scalar: Scalar<'_>, min: i64, max: i64) -> Result<Value<'_>, (Code, Cow<'static, str>)> {
-    match scalar {
-        Scalar::Null => Ok(Value::Absent),
-        Scalar::Int(n) if (min..=max).contains(&n) => Ok(Value::Int(n)),
-        Scalar::Int(_) | Scalar::Huge => Err((Code::OutOfRange, format!("must be from {min} to {max}").into())),
-        Scalar::Fraction => {
-            Err((Code::InvalidType, "must be an integer, written without fraction and exponent".into()))
-        }
-        _ => Err((Code::InvalidType, "must be an integer".into())),
-    }
 }
 
 #[cfg(test)]

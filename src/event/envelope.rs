@@ -9,7 +9,6 @@ use super::written::WrittenKey;
 use super::{Defaults, TIME_MAX, TIME_MIN, TYPES, by_name, ids::IdSource, parse, rfc3339};
 use crate::time::Micros;
 use serde_json::value::RawValue;
-use std::borrow::Cow;
 
 /// Keys of the envelope; their place is their bit in [`Envelope::seen`].
 const KEYS: [&str; 5] = ["type", "id", "time", "server", "payload"];
@@ -29,7 +28,7 @@ pub(super) struct Envelope<'a> {
     pub(super) kind: Option<&'static TypeInfo>,
     id: Option<[u8; 16]>,
     time: Option<Micros>,
-    server: Option<Cow<'a, str>>,
+    server: Option<&'a str>,
     pub(super) payload: Payload<'a>,
     pub(super) has_payload: bool,
     /// A payload that came before the type.
@@ -73,9 +72,9 @@ impl<'a> Envelope<'a> {
         let text = check::text(scalar, TEXT_MAX).map_err(|(code, rule)| Rejection::of(code, key, &rule))?;
         let Some(text) = text else { return Ok(()) };
         match key {
-            "type" => self.kind = Some(by_name(&text).ok_or_else(unknown_type)?),
-            "id" => self.id = Some(id(&text)?),
-            _ => self.server = Some(text),
+            "type" => self.kind = Some(by_name(text.as_str()).ok_or_else(unknown_type)?),
+            "id" => self.id = Some(id(text.as_str())?),
+            _ => self.server = Some(text.as_str()),
         }
         Ok(())
     }
@@ -90,6 +89,7 @@ impl<'a> Envelope<'a> {
     }
 
     /// Fills what is absent. Errors: `time_in_future`, `out_of_range`.
+    #[inline(always)]
     pub(super) fn head<'h>(&'h self, d: &Defaults<'h>, ids: &mut IdSource) -> Result<Head<'h>, Rejection> {
         let time = self.time.unwrap_or(d.received);
         if time > d.received.plus(d.max_future) {
@@ -97,7 +97,7 @@ impl<'a> Envelope<'a> {
             return Err(Rejection::of(Code::TimeInFuture, "time", &rule));
         }
         let id = self.id.unwrap_or_else(|| ids.make(d.received));
-        Ok(Head { id, time, received: d.received, server: self.server.as_deref().unwrap_or(d.server) })
+        Ok(Head { id, time, received: d.received, server: self.server.unwrap_or(d.server) })
     }
 }
 
@@ -122,7 +122,7 @@ fn time(scalar: Scalar<'_>) -> Result<Option<Micros>, Rejection> {
         Scalar::Null => return Ok(None),
         Scalar::Int(ms) => Some(Micros::from_millis(ms)),
         Scalar::Huge => None,
-        Scalar::Text(text) => match rfc3339::parse(&text) {
+        Scalar::Text(text) => match rfc3339::parse(text.as_str()) {
             Some(time) => Some(time),
             None => return fail(Code::InvalidValue, "must be an RFC 3339 time such as 2017-11-06T16:00:00Z"),
         },

@@ -27,10 +27,13 @@ pub(crate) mod page_view;
 mod parse;
 mod payload;
 mod plain;
+mod raw;
 mod rejection;
 mod rfc3339;
+mod run;
 #[cfg(test)]
 mod tests;
+mod text;
 pub mod visit;
 mod written;
 
@@ -39,12 +42,16 @@ pub use ids::IdSource;
 pub use kind::{Field, FieldKind, TypeInfo};
 pub use payload::{EXTRA_BYTES_MAX, EXTRA_MAX};
 pub(crate) use payload::{Payload, Value};
-pub use plain::plain_run;
+pub use raw::Raw;
 pub use rejection::{Code, Rejection};
+pub use run::plain_run;
+pub(crate) use text::{PIECE, Text};
 
 use crate::codec::encode;
 use crate::time::Micros;
+use bumpalo::Bump;
 use envelope::Envelope;
+use parse::Source;
 use std::time::Duration;
 
 /// Every event type. To add one, declare it in a file of its own and name it here;
@@ -97,17 +104,27 @@ pub struct PeerHints<'a> {
 /// `out`, which is untouched when the event is rejected.
 ///
 /// Errors: the first [`Rejection`] that was found.
-pub fn admit(
-    raw: &[u8],
+#[inline]
+pub fn admit<'a>(
+    raw: impl Into<Raw<'a>>,
     d: &Defaults<'_>,
     ids: &mut IdSource,
     out: &mut Vec<u8>,
 ) -> Result<&'static TypeInfo, Rejection> {
-    let text = bounded_text(raw, d)?;
+    admit_raw(raw.into(), d, ids, out)
+}
+
+fn admit_raw(
+    raw: Raw<'_>,
+    d: &Defaults<'_>,
+    ids: &mut IdSource,
+    out: &mut Vec<u8>,
+) -> Result<&'static TypeInfo, Rejection> {
+    let (text, arena) = (raw.text(d)?, Bump::new());
     let mut envelope = Envelope::default();
     if plain::event(text, &mut envelope).is_none() {
         envelope = Envelope::default();
-        parse::event(text, &mut envelope)?;
+        parse::event(Source { whole: text, arena: &arena }, &mut envelope)?;
     }
     let kind = envelope.complete()?;
     envelope.payload.complete()?;
@@ -119,34 +136,23 @@ pub fn admit(
 /// fills `ip` and `user_agent` when absent. Otherwise like [`admit`].
 ///
 /// Errors: the first [`Rejection`] that was found; fields are named as in [`admit`].
-pub fn admit_payload(
+pub fn admit_payload<'a>(
     kind: &'static TypeInfo,
-    raw: &[u8],
+    raw: impl Into<Raw<'a>>,
     peer: &PeerHints<'_>,
     d: &Defaults<'_>,
     ids: &mut IdSource,
     out: &mut Vec<u8>,
 ) -> Result<(), Rejection> {
-    let text = bounded_text(raw, d)?;
+    let (text, arena) = (raw.into().text(d)?, Bump::new());
     let mut payload = Payload::default();
     if plain::payload(kind, text, &mut payload).is_none() {
         payload = Payload::default();
-        parse::payload(kind, text, text, &mut payload)?;
+        parse::payload(kind, Source { whole: text, arena: &arena }, text, &mut payload)?;
     }
     payload.complete()?;
     payload.fill(peer.ip, peer.user_agent);
     let head = Head { id: ids.make(d.received), time: d.received, received: d.received, server: d.server };
     encode::frame(kind.writer(), &head, &payload, out);
     Ok(())
-}
-
-fn bounded_text<'a>(raw: &'a [u8], d: &Defaults<'_>) -> Result<&'a str, Rejection> {
-    if raw.len() > d.max_event_bytes {
-        let message = format!("the event has {} bytes, at most {} are taken", raw.len(), d.max_event_bytes);
-        return Err(Rejection::whole(Code::EventTooLarge, message));
-    }
-    simdutf8::basic::from_utf8(raw).map_err(|_| {
-        let valid = std::str::from_utf8(raw).map_or_else(|e| e.valid_up_to(), str::len);
-        Rejection::whole(Code::InvalidUtf8, format!("the event is not UTF-8 from byte {valid} on"))
-    })
 }

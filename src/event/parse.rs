@@ -1,14 +1,15 @@
 //! From JSON to an envelope with its payload: serde_json's parser, visitors written by hand.
 //!
 //! By hand because derived ones buffer what they flatten, do not see duplicate keys and cannot
-//! name the field at fault. Text is borrowed from the event; only escapes make a copy. When
-//! `payload` comes before `type` its text is kept and parsed once the type is known.
+//! name the field at fault. Text is borrowed from the event; what has escapes is copied to the
+//! event's arena. When `payload` comes before `type` its text is kept and parsed once the type is known.
 
 use super::check::Scalar;
 use super::envelope::Envelope;
 use super::kind::TypeInfo;
 use super::payload::Payload;
 use super::rejection::{Code, Rejection, in_payload, shown};
+use bumpalo::Bump;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
@@ -58,28 +59,37 @@ impl Fault {
     }
 }
 
+/// Where an event is read from, and where text goes that stands otherwise in it.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    /// The event.
+    pub(super) whole: &'a str,
+    /// Text without its escapes.
+    pub(super) arena: &'a Bump,
+}
+
 /// Parses one whole event. Errors: any [`Rejection`] but those that depend on the clock.
-pub(super) fn event<'a>(text: &'a str, envelope: &mut Envelope<'a>) -> Result<(), Rejection> {
-    let mut fault = Fault::default();
-    let visitor = EnvelopeVisitor { whole: text, envelope, fault: &mut fault };
+pub(super) fn event<'a>(source: Source<'a>, envelope: &mut Envelope<'a>) -> Result<(), Rejection> {
+    let (mut fault, text) = (Fault::default(), source.whole);
+    let visitor = EnvelopeVisitor { source, envelope, fault: &mut fault };
     object(text, visitor).map_err(|e| fault.explain(&e, text, text))?;
     if let (Some(kind), Some(raw)) = (envelope.kind, envelope.late_payload.take()) {
-        payload(kind, text, raw.get(), &mut envelope.payload)?;
+        payload(kind, source, raw.get(), &mut envelope.payload)?;
     }
     Ok(())
 }
 
-/// Parses a payload: `part` of the event `whole`, or all of it.
+/// Parses a payload: `part` of the event, or all of it.
 pub(super) fn payload<'a>(
     kind: &TypeInfo,
-    whole: &'a str,
+    source: Source<'a>,
     part: &'a str,
     payload: &mut Payload<'a>,
 ) -> Result<(), Rejection> {
     let mut fault = Fault::default();
-    object(part, PayloadVisitor { whole, kind, payload, fault: &mut fault }).map_err(|e| {
+    object(part, PayloadVisitor { source, kind, payload, fault: &mut fault }).map_err(|e| {
         fault.at.get_or_insert(Cow::Borrowed("payload"));
-        fault.explain(&e, whole, part)
+        fault.explain(&e, source.whole, part)
     })
 }
 
@@ -104,7 +114,7 @@ fn object<'a, V: Visitor<'a, Value = ()>>(text: &'a str, visitor: V) -> Result<(
 }
 
 struct EnvelopeVisitor<'v, 'a> {
-    whole: &'a str,
+    source: Source<'a>,
     envelope: &'v mut Envelope<'a>,
     fault: &'v mut Fault,
 }
@@ -117,16 +127,16 @@ impl<'a> Visitor<'a> for EnvelopeVisitor<'_, 'a> {
     }
 
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        let EnvelopeVisitor { whole, envelope, fault } = self;
-        while let Some(key) = map.next_key_seed(KeySeed)? {
-            let key = match envelope.key(&key) {
+        let EnvelopeVisitor { source, envelope, fault } = self;
+        while let Some(key) = map.next_key_seed(KeySeed(source.arena))? {
+            let key = match envelope.key(key) {
                 Ok(key) => key,
                 Err(rejection) => return Err(fault.stop(rejection)),
             };
             if key == "payload" {
                 match envelope.kind {
                     Some(kind) => {
-                        let seed = PayloadSeed(PayloadVisitor { whole, kind, payload: &mut envelope.payload, fault });
+                        let seed = PayloadSeed(PayloadVisitor { source, kind, payload: &mut envelope.payload, fault });
                         let result = map.next_value_seed(seed);
                         envelope.has_payload = result.map_err(|e| fault.mark(e, || Cow::Borrowed("payload")))?;
                     }
@@ -138,7 +148,8 @@ impl<'a> Visitor<'a> for EnvelopeVisitor<'_, 'a> {
                 }
                 continue;
             }
-            let scalar = map.next_value_seed(ScalarSeed).map_err(|e| fault.mark(e, || Cow::Borrowed(key)))?;
+            let scalar =
+                map.next_value_seed(ScalarSeed(source.arena)).map_err(|e| fault.mark(e, || Cow::Borrowed(key)))?;
             envelope.set(key, scalar).map_err(|rejection| fault.stop(rejection))?;
         }
         Ok(())
@@ -146,7 +157,7 @@ impl<'a> Visitor<'a> for EnvelopeVisitor<'_, 'a> {
 }
 
 struct PayloadVisitor<'v, 'a> {
-    whole: &'a str,
+    source: Source<'a>,
     kind: &'v TypeInfo,
     payload: &'v mut Payload<'a>,
     fault: &'v mut Fault,
@@ -160,18 +171,19 @@ impl<'a> Visitor<'a> for PayloadVisitor<'_, 'a> {
     }
 
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        let PayloadVisitor { whole, kind, payload, fault } = self;
+        let PayloadVisitor { source, kind, payload, fault } = self;
         let mut hint = 0;
-        while let Some(key) = map.next_key_seed(KeySeed)? {
-            let taken = match kind.find(&key, hint) {
+        while let Some(key) = map.next_key_seed(KeySeed(source.arena))? {
+            let taken = match kind.find(key, hint) {
                 Some(index) => {
                     hint = index + 1;
-                    let scalar = map.next_value_seed(ScalarSeed).map_err(|e| fault.mark(e, || in_payload(&key)))?;
+                    let scalar =
+                        map.next_value_seed(ScalarSeed(source.arena)).map_err(|e| fault.mark(e, || in_payload(key)))?;
                     payload.set(kind, index, scalar)
                 }
                 None => {
                     let raw = map.next_value::<&'a RawValue>()?;
-                    scalar_text(whole, raw.get(), &key).and_then(|value| payload.add_unknown(key, value))
+                    scalar_text(source, raw.get(), key).and_then(|value| payload.add_unknown(key, value))
                 }
             };
             taken.map_err(|rejection| fault.stop(rejection))?;
@@ -181,20 +193,22 @@ impl<'a> Visitor<'a> for PayloadVisitor<'_, 'a> {
 }
 
 /// The value of a key that the schema does not know, as text: numbers keep their JSON form.
-fn scalar_text<'a>(whole: &str, json: &'a str, key: &str) -> Result<Option<Cow<'a, str>>, Rejection> {
+fn scalar_text<'a>(source: Source<'a>, json: &'a str, key: &str) -> Result<Option<&'a str>, Rejection> {
     match json.as_bytes().first() {
         Some(b'n') => Ok(None),
-        Some(b'"') if !json.contains('\\') => Ok(Some(Cow::Borrowed(&json[1..json.len() - 1]))),
+        Some(b'"') if !json.contains('\\') => Ok(Some(&json[1..json.len() - 1])),
         Some(b'"') => match serde_json::from_str::<String>(json) {
-            Ok(text) => Ok(Some(Cow::Owned(text))),
+            Ok(text) => Ok(Some(source.arena.alloc_str(&text))),
             // The parser checks the pairs of \u escapes only when it reads the text.
-            Err(e) => Err(Rejection::whole(Code::InvalidJson, format!("not valid JSON: {}", placed(&e, whole, json)))),
+            Err(e) => {
+                Err(Rejection::whole(Code::InvalidJson, format!("not valid JSON: {}", placed(&e, source.whole, json))))
+            }
         },
         Some(b'[' | b'{') | None => {
             let rule = "is not in the schema, so it must be a string, a number, a boolean or null";
             Err(Rejection::of(Code::InvalidType, in_payload(key), rule))
         }
-        Some(_) => Ok(Some(Cow::Borrowed(json))),
+        Some(_) => Ok(Some(json)),
     }
 }
 
@@ -226,36 +240,36 @@ impl<'a> Visitor<'a> for PayloadSeed<'_, 'a> {
 }
 
 /// A key, borrowed unless it has escapes.
-struct KeySeed;
+struct KeySeed<'a>(&'a Bump);
 
-impl<'a> DeserializeSeed<'a> for KeySeed {
-    type Value = Cow<'a, str>;
+impl<'a> DeserializeSeed<'a> for KeySeed<'a> {
+    type Value = &'a str;
 
-    fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<Cow<'a, str>, D::Error> {
+    fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<&'a str, D::Error> {
         parser.deserialize_str(self)
     }
 }
 
-impl<'a> Visitor<'a> for KeySeed {
-    type Value = Cow<'a, str>;
+impl<'a> Visitor<'a> for KeySeed<'a> {
+    type Value = &'a str;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
-    fn visit_borrowed_str<E>(self, text: &'a str) -> Result<Cow<'a, str>, E> {
-        Ok(Cow::Borrowed(text))
+    fn visit_borrowed_str<E>(self, text: &'a str) -> Result<&'a str, E> {
+        Ok(text)
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Cow<'a, str>, E> {
-        Ok(Cow::Owned(text.to_owned()))
+    fn visit_str<E>(self, text: &str) -> Result<&'a str, E> {
+        Ok(self.0.alloc_str(text))
     }
 }
 
 /// Any value; what is nested is skipped, which the parser does without recursion.
-struct ScalarSeed;
+struct ScalarSeed<'a>(&'a Bump);
 
-impl<'a> DeserializeSeed<'a> for ScalarSeed {
+impl<'a> DeserializeSeed<'a> for ScalarSeed<'a> {
     type Value = Scalar<'a>;
 
     fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<Scalar<'a>, D::Error> {
@@ -263,7 +277,7 @@ impl<'a> DeserializeSeed<'a> for ScalarSeed {
     }
 }
 
-impl<'a> Visitor<'a> for ScalarSeed {
+impl<'a> Visitor<'a> for ScalarSeed<'a> {
     type Value = Scalar<'a>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -271,11 +285,12 @@ impl<'a> Visitor<'a> for ScalarSeed {
     }
 
     fn visit_borrowed_str<E>(self, text: &'a str) -> Result<Scalar<'a>, E> {
-        Ok(Scalar::Text(Cow::Borrowed(text)))
+        Ok(Scalar::Text(text.into()))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Scalar<'a>, E> {
-        Ok(Scalar::Text(Cow::Owned(text.to_owned())))
+        let text: &'a str = self.0.alloc_str(text);
+        Ok(Scalar::Text(text.into()))
     }
 
     fn visit_i64<E>(self, n: i64) -> Result<Scalar<'a>, E> {

@@ -4,8 +4,8 @@ use super::check::{self, Scalar};
 use super::common;
 use super::kind::{MAX_FIELDS, TypeInfo};
 use super::rejection::{Code, Rejection, cut, in_payload};
+use super::text::Text;
 use smallvec::SmallVec;
-use std::borrow::Cow;
 
 /// Most payload keys that the schema does not know.
 pub const EXTRA_MAX: usize = 32;
@@ -15,21 +15,21 @@ pub const EXTRA_BYTES_MAX: usize = 256;
 const UNKNOWN_KEYS_MAX: usize = 2 * EXTRA_MAX;
 
 /// The checked value of one field.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Value<'a> {
     /// Absent, null, or empty text.
     #[default]
     Absent,
     /// A campaign's number or an amount in micros.
     Int(i64),
-    /// Text, borrowed from the event unless it had escapes.
-    Text(Cow<'a, str>),
+    /// Text, borrowed.
+    Text(Text<'a>),
     /// A country as two upper-case letters.
     Country([u8; 2]),
 }
 
 /// A key that the schema does not know; its value is `None` when it was null.
-type Unknown<'a> = (Cow<'a, str>, Option<Cow<'a, str>>);
+type Unknown<'a> = (&'a str, Option<&'a str>);
 
 /// Values by field index, and what the schema does not know.
 #[derive(Debug, Default)]
@@ -43,17 +43,17 @@ pub(crate) struct Payload<'a> {
 impl<'a> Payload<'a> {
     /// The value of the field at `index` of the type's fields.
     #[inline]
-    pub(crate) fn value(&self, index: usize) -> &Value<'a> {
-        &self.values[index]
+    pub(crate) fn value(&self, index: usize) -> Value<'a> {
+        self.values[index]
     }
 
     /// Unknown keys with their values, in the order of the event.
-    pub(crate) fn extra(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.unknown.iter().filter_map(|(key, value)| Some((key.as_ref(), value.as_deref()?)))
+    pub(crate) fn extra(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.unknown.iter().filter_map(|&(key, value)| Some((key, value?)))
     }
 
     /// Takes a known field. Errors: the rule that the value breaks, or `duplicate_key`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn set(&mut self, kind: &TypeInfo, index: usize, scalar: Scalar<'a>) -> Result<(), Rejection> {
         let field = &kind.fields[index];
         if self.seen & (1 << index) != 0 {
@@ -65,13 +65,13 @@ impl<'a> Payload<'a> {
     }
 
     /// Takes a key that the schema does not know, with its value as text.
-    pub(crate) fn add_unknown(&mut self, key: Cow<'a, str>, value: Option<Cow<'a, str>>) -> Result<(), Rejection> {
+    pub(crate) fn add_unknown(&mut self, key: &'a str, value: Option<&'a str>) -> Result<(), Rejection> {
         if self.unknown.iter().any(|(k, _)| *k == key) {
-            return Err(duplicate(&key));
+            return Err(duplicate(key));
         }
-        if key.len() > EXTRA_BYTES_MAX || value.as_ref().is_some_and(|v| v.len() > EXTRA_BYTES_MAX) {
+        if key.len() > EXTRA_BYTES_MAX || value.is_some_and(|v| v.len() > EXTRA_BYTES_MAX) {
             let rule = format!("is not in the schema, so key and value may have at most {EXTRA_BYTES_MAX} bytes each");
-            return Err(Rejection::of(Code::TooLong, in_payload(&key), &rule));
+            return Err(Rejection::of(Code::TooLong, in_payload(key), &rule));
         }
         self.unknown.push((key, value));
         if self.unknown.len() > UNKNOWN_KEYS_MAX || self.unknown.len() > EXTRA_MAX && self.extra().count() > EXTRA_MAX {
@@ -87,12 +87,12 @@ impl<'a> Payload<'a> {
         if let (Value::Absent, Some(ip)) = (&self.values[common::IP], ip)
             && check::is_ip(ip)
         {
-            self.values[common::IP] = Value::Text(Cow::Borrowed(ip));
+            self.values[common::IP] = Value::Text(ip.into());
         }
         if let (Value::Absent, Some(agent)) = (&self.values[common::USER_AGENT], user_agent)
             && !agent.is_empty()
         {
-            self.values[common::USER_AGENT] = Value::Text(Cow::Borrowed(cut(agent, common::USER_AGENT_MAX)));
+            self.values[common::USER_AGENT] = Value::Text(cut(agent, common::USER_AGENT_MAX).into());
         }
     }
 

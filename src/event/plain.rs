@@ -4,13 +4,17 @@
 //! word, and [`parse`](super::parse) reads the event from its beginning: serde_json decides what is
 //! JSON and what a rejection says. So this parser has one promise to keep, and a test holds it to it:
 //! what it takes, that one takes too, with the same values. The rules of fields are the same code.
+//!
+//! What lies between a value's first byte and its place in the payload is inlined by force: a value that is handed
+//! on through memory is waited for there, a seventh of what an event cost.
 
 use super::check::Scalar;
 use super::envelope::{Envelope, WRITTEN};
 use super::kind::TypeInfo;
 use super::payload::Payload;
+use super::run::plain_run;
+use super::text::Text;
 use super::written::{self, WrittenKey};
-use std::borrow::Cow;
 
 /// Takes a whole event. `None`: it is not a plain one, and `envelope` holds parts of it.
 pub(super) fn event<'a>(text: &'a str, envelope: &mut Envelope<'a>) -> Option<()> {
@@ -64,7 +68,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next byte that is no white space, which is passed.
-    #[inline]
+    #[inline(always)]
     fn peek(&mut self) -> Option<u8> {
         loop {
             match *self.text.as_bytes().get(self.at)? {
@@ -94,7 +98,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Passes what stands behind a member; false when that was the last.
-    #[inline]
+    #[inline(always)]
     fn goes_on(&mut self) -> Option<bool> {
         let byte = self.peek()?;
         self.at += 1;
@@ -107,7 +111,7 @@ impl<'a> Reader<'a> {
 
     /// The place of the key that comes among these, which is passed. `Some(None)`: it is another one, or
     /// written otherwise.
-    #[inline]
+    #[inline(always)]
     fn written_key(&mut self, keys: &[WrittenKey], hint: usize) -> Option<Option<usize>> {
         self.peek()?;
         let found = written::find(keys, self.rest(), hint);
@@ -144,7 +148,7 @@ impl<'a> Reader<'a> {
                 }
                 Err(unknown) => {
                     let value = self.scalar_text()?;
-                    payload.add_unknown(Cow::Borrowed(unknown), value.map(Cow::Borrowed)).ok()?;
+                    payload.add_unknown(unknown, value).ok()?;
                 }
             }
             more = self.goes_on()?;
@@ -172,18 +176,18 @@ impl<'a> Reader<'a> {
     #[inline]
     fn string(&mut self) -> Option<&'a str> {
         self.pass(b'"')?;
-        self.rest_of_string()
+        self.rest_of_string().map(Text::as_str)
     }
 
     /// What is left of a string behind its first quote.
-    #[inline]
-    fn rest_of_string(&mut self) -> Option<&'a str> {
-        let from = self.at;
-        self.at += plain_run(self.rest());
-        let text = self.text.get(from..self.at)?;
+    #[inline(always)]
+    fn rest_of_string(&mut self) -> Option<Text<'a>> {
+        let ahead = self.text.get(self.at..)?;
+        let len = plain_run(ahead.as_bytes());
+        self.at += len;
         // Not a quote: an escape, or a control character, which JSON forbids.
         self.pass_byte(b'"')?;
-        Some(text)
+        Text::within(ahead, len)
     }
 
     #[inline]
@@ -192,12 +196,12 @@ impl<'a> Reader<'a> {
     }
 
     /// A string, an integer from 0 on, or null.
-    #[inline]
+    #[inline(always)]
     fn scalar(&mut self) -> Option<Scalar<'a>> {
         match self.peek()? {
             b'"' => {
                 self.at += 1;
-                Some(Scalar::Text(Cow::Borrowed(self.rest_of_string()?)))
+                self.rest_of_string().map(Scalar::Text)
             }
             b'0'..=b'9' => Some(Scalar::Int(self.integer()?)),
             b'n' => self.word("null").map(|_| Scalar::Null),
@@ -243,34 +247,6 @@ impl<'a> Reader<'a> {
         self.at += len;
         Some(n)
     }
-}
-
-/// One in each byte.
-const ONES: u64 = u64::from_le_bytes([1; 8]);
-/// The highest bit of each byte.
-const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
-
-/// How many bytes from the front on stand for themselves inside a JSON string: up to a quote, a
-/// backslash, a control character or the end.
-///
-/// Eight bytes at a time. A difference borrows from the byte above, so marks above the lowest may be
-/// wrong; the lowest never is, and only that one is looked at.
-#[inline]
-#[must_use]
-pub fn plain_run(bytes: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let word = u64::from_le_bytes(*eight);
-        let zero = |word: u64| word.wrapping_sub(ONES) & !word;
-        let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let marks = (zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c)) | control) & HIGH;
-        if marks != 0 {
-            return at + (marks.trailing_zeros() / 8) as usize;
-        }
-        at += 8;
-    }
-    let tail = bytes.get(at..).unwrap_or_default();
-    at + tail.iter().position(|b| matches!(b, b'"' | b'\\' | ..0x20)).unwrap_or(tail.len())
 }
 
 #[cfg(test)]

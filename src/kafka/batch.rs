@@ -2,9 +2,9 @@
 //! messages, and their delivery reports are counted without an allocation or a lock a message.
 //!
 //! The one thing to know: all messages of a call belong to one [`Chunk`], and what travels through
-//! librdkafka with each of them is a bare pointer to it. This file holds all the unsafe code of the
-//! producer; each block says why it is sound.
-#![expect(unsafe_code, reason = "librdkafka's batch call is C; everything unsafe of the producer stands in this file")]
+//! librdkafka with each of them is a bare pointer to it. This file and `reports.rs` hold all the unsafe
+//! code of the producer; each block says why it is sound.
+#![expect(unsafe_code, reason = "librdkafka's batch call is C; each block says why it is sound")]
 
 use bytes::Bytes;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -182,17 +182,46 @@ impl IntoOpaque for Claim {
 impl Claim {
     /// Counts the report of one message.
     pub fn settle(self, result: &DeliveryResult<'_>) {
-        // SAFETY: this message was counted in `remaining` and is settled only here (librdkafka
-        // reports each enqueued message once), so the messages' strong count is still held.
+        let outcome = match result {
+            Ok(message) => Ok(message.offset()),
+            Err((KafkaError::MessageProduction(code), _)) => Err(*code),
+            Err(_) => Err(RDKafkaErrorCode::Unknown),
+        };
+        // SAFETY: this message was counted in `remaining` and is settled only here.
+        unsafe { self.settled(std::iter::once(outcome)) }
+    }
+
+    /// Counts the reports of several messages: of each the error and the offset.
+    ///
+    /// # Safety
+    /// `opaque` travelled with all of them, and each is reported here alone.
+    pub unsafe fn settle_all(opaque: *mut c_void, reports: impl Iterator<Item = (sys::rd_kafka_resp_err_t, i64)>) {
+        // SAFETY: as for `IntoOpaque::from_ptr`.
+        let claim = unsafe { Self::from_ptr(opaque) };
+        let outcome = |(error, offset)| match error {
+            sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(offset),
+            error => Err(error.into()),
+        };
+        // SAFETY: by the caller.
+        unsafe { claim.settled(reports.map(outcome)) }
+    }
+
+    /// # Safety
+    /// Each outcome is that of a message of the claim which was not settled before (librdkafka reports each
+    /// enqueued message once), so that the messages' strong count is still held.
+    unsafe fn settled(self, outcomes: impl Iterator<Item = Result<i64, RDKafkaErrorCode>>) {
+        // SAFETY: by the caller, the chunk is still there.
         let chunk = unsafe { self.0.as_ref() };
-        match result {
-            Ok(message) => {
-                chunk.next_offset.fetch_max(message.offset().saturating_add(1), Ordering::AcqRel);
+        let (mut count, mut next_offset) = (0, 0);
+        for outcome in outcomes {
+            count += 1;
+            match outcome {
+                Ok(offset) => next_offset = next_offset.max(offset.saturating_add(1)),
+                Err(code) => chunk.fail(code),
             }
-            Err((KafkaError::MessageProduction(code), _)) => chunk.fail(*code),
-            Err(_) => chunk.fail(RDKafkaErrorCode::Unknown),
         }
-        if chunk.settle(1) {
+        chunk.next_offset.fetch_max(next_offset, Ordering::AcqRel);
+        if chunk.settle(count) {
             // SAFETY: the last message is settled, so nobody else gives this count back, and no
             // message is left that could look at the pointer.
             drop(unsafe { Arc::from_raw(self.0.as_ptr().cast_const()) });

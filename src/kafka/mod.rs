@@ -8,6 +8,7 @@ mod context;
 pub mod key;
 pub mod producer;
 pub mod publisher;
+mod reports;
 mod served;
 mod tail;
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! The thread that serves a producer's delivery reports.
 //!
-//! The binding's own (`ThreadedProducer`) asks librdkafka for 100 ms at a time. librdkafka counts whole
-//! milliseconds, so that the last part of one is spent asking without a wait: a hundredth of a core for each
-//! producer that does nothing. This one asks for longer, and for a little more than whole milliseconds.
+//! The binding's own (`ThreadedProducer`) asks librdkafka for 100 ms at a time by a deadline. librdkafka counts
+//! whole milliseconds, so that the last part of one is spent asking without a wait: a hundredth of a core for
+//! each producer that does nothing. This one asks for whole milliseconds, and has no deadline.
 
 use super::context::Context;
+use super::reports::Events;
 use rdkafka::producer::{BaseProducer, Producer as _, PurgeConfig};
 use std::io;
 use std::ops::Deref;
@@ -13,9 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-/// How long one call waits for reports; an end waits for it. A wait of 250 ms ends a few hundredths of a
-/// millisecond late, which is what is above it.
-const WAIT: Duration = Duration::from_micros(250_050);
+/// How long one call waits for an event; an end waits for it.
+const WAIT: Duration = Duration::from_millis(250);
 
 /// A client whose reports are served until it goes.
 pub(super) struct Served {
@@ -28,10 +28,11 @@ impl Served {
     /// Errors: there is no thread to be had.
     pub fn new(client: BaseProducer<Context>) -> io::Result<Self> {
         let (client, stop) = (Arc::new(client), Arc::new(AtomicBool::new(false)));
-        let (polled, stopped) = (Arc::clone(&client), Arc::clone(&stop));
+        let mut events = Events::of(Arc::clone(&client)).ok_or_else(|| io::Error::other("no queue of events"))?;
+        let stopped = Arc::clone(&stop);
         let thread = Builder::new().name("kafka-reports".to_owned()).spawn(move || {
             while !stopped.load(Ordering::Acquire) {
-                polled.poll(WAIT);
+                events.serve(WAIT);
             }
         })?;
         Ok(Served { client, stop, thread: Some(thread) })

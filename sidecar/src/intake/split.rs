@@ -25,6 +25,8 @@ pub enum Format {
 pub struct Element<'a> {
     /// The JSON text, without surrounding white space.
     pub raw: &'a [u8],
+    /// Where it begins in the body.
+    pub at: usize,
     /// Line from 1, counting empty ones; NDJSON only.
     pub line: Option<u32>,
 }
@@ -111,7 +113,7 @@ impl<'a> Events<'a> {
                     return Some(self.malformed(what));
                 }
                 self.at = self.body.len();
-                Some(Ok(Element { raw, line: None }))
+                Some(Ok(Element { raw, at: from, line: None }))
             }
             Some(_) => Some(self.malformed("expected an object or an array of objects")),
         }
@@ -138,19 +140,21 @@ impl<'a> Events<'a> {
             return Some(Err(e));
         }
         self.state = State::Array { first: false };
-        Some(Ok(Element { raw: &self.body[from..self.at], line: None }))
+        Some(Ok(Element { raw: &self.body[from..self.at], at: from, line: None }))
     }
 
     fn line(&mut self, mut line: u32) -> Option<Element<'a>> {
         while self.at < self.body.len() {
             let rest = &self.body[self.at..];
             let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-            let raw = rest[..end].trim_ascii();
+            let line_text = rest[..end].trim_ascii_start();
+            let at = self.at + end - line_text.len();
+            let raw = line_text.trim_ascii_end();
             self.at += (end + 1).min(rest.len());
             line = line.saturating_add(1);
             if !raw.is_empty() {
                 self.state = State::Lines { line };
-                return Some(Element { raw, line: Some(line) });
+                return Some(Element { raw, at, line: Some(line) });
             }
         }
         None

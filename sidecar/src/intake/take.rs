@@ -4,7 +4,7 @@
 use super::answer::Rejections;
 use super::split::{Format, split};
 use crate::http::problem::Problem;
-use penstock::event::{self, Code, Defaults, IdSource, PeerHints, Rejection, TYPES, TypeInfo};
+use penstock::event::{self, Code, Defaults, IdSource, PeerHints, Raw, Rejection, TYPES, TypeInfo};
 use penstock::log::spool::GroupBuf;
 use penstock::telemetry::SidecarMetrics;
 use penstock::telemetry::sidecar::{CodeLabel, TypeLabel};
@@ -123,12 +123,15 @@ impl Bench {
         if matches!(content, Content::Payload(..)) && !body.trim_ascii_start().starts_with(b"{") {
             return Err(Problem::bad_request("malformed_json", "this route takes one payload: a JSON object"));
         }
+        // All of the body at once is a fraction of its events one by one. When not all of it is UTF-8, they are
+        // looked at one by one: those that are, are taken.
+        let text = simdutf8::basic::from_utf8(body).ok();
         // Nearly every body of one event: what is taken needs no search for where it ends. What is not
         // goes the way of all others, which says why.
         if format == Format::Json
             && max_events > 0
             && let (Some(b'{'), Some(b'}')) = (body.first(), body.last())
-            && let Ok(kind) = self.admit(body, content, defaults)
+            && let Ok(kind) = self.admit(text.map_or(Raw::Bytes(body), Raw::Text), content, defaults)
         {
             tally.accept(kind);
             return Ok(tally);
@@ -139,7 +142,8 @@ impl Bench {
                 let detail = format!("a request may have at most {max_events} events; send more requests");
                 return Err(Problem::too_large("too_many_events", detail));
             }
-            match self.admit(element.raw, content, defaults) {
+            let text = text.and_then(|text| text.get(element.at..element.at + element.raw.len()));
+            match self.admit(text.map_or(Raw::Bytes(element.raw), Raw::Text), content, defaults) {
                 Ok(kind) => tally.accept(kind),
                 Err(rejection) => {
                     tally.reject(rejection.code);
@@ -153,7 +157,7 @@ impl Bench {
     /// Adds one event to `records`. Errors: its rejection; nothing is added then.
     fn admit(
         &mut self,
-        raw: &[u8],
+        raw: Raw<'_>,
         content: Content<'_>,
         defaults: &Defaults<'_>,
     ) -> Result<&'static TypeInfo, Rejection> {

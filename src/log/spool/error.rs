@@ -70,7 +70,9 @@ pub enum OpenError {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AppendError {
     /// The quota or the reserve of free space is reached; answer 503 with `Retry-After`.
-    #[error("the spool is full; readers have to move on first")]
+    #[error(
+        "the spool is full: its quota or the reserve of the disk is reached; readers have to move on, or the disk to get room"
+    )]
     Full {
         /// When trying again makes sense.
         retry_after: Duration,

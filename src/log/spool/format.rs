@@ -4,6 +4,7 @@
 //! trusted, and every checksum of a group header starts from the spool's secret salt, so bytes
 //! that a client put into a record never pass for a header when a reader resynchronises.
 
+use super::checksum;
 use crate::log::Offset;
 use crate::time::Micros;
 
@@ -194,7 +195,7 @@ impl Stamp {
 /// Seals a record's frame in place: `frame` is 8 free bytes and the body.
 pub(super) fn seal_record(frame: &mut [u8], len: u32) {
     let len = len.to_le_bytes();
-    let crc = crc32c::crc32c_append(crc32c::crc32c(&len), &frame[RECORD_HEADER..]);
+    let crc = checksum::record(len, &frame[RECORD_HEADER..]);
     frame[..4].copy_from_slice(&len);
     frame[4..8].copy_from_slice(&crc.to_le_bytes());
 }
@@ -289,8 +290,7 @@ fn frame(body: &[u8], at: usize) -> Option<&[u8]> {
     let head = body.get(at..at.checked_add(RECORD_HEADER)?)?;
     let from = at + RECORD_HEADER;
     let record = body.get(from..from.checked_add(u32_at(head, 0) as usize)?)?;
-    let crc = crc32c::crc32c_append(crc32c::crc32c(&head[..4]), record);
-    (crc == u32_at(head, 4)).then_some(record)
+    (checksum::record(array(head, 0), record) == u32_at(head, 4)).then_some(record)
 }
 
 /// What a group keeps of its request: hashes and the answer, borrowed from the body.

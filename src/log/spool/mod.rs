@@ -23,6 +23,7 @@
 //! tails from damage; a reader that is opened again fences its predecessor.
 
 mod background;
+mod checksum;
 mod disk;
 mod error;
 mod format;
