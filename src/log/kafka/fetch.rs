@@ -21,6 +21,9 @@ use std::time::Duration;
 
 /// How long one question to the brokers may take.
 const ASK: Duration = Duration::from_secs(5);
+/// How long a partition may be without a leader that answers: a broker that died is missed after
+/// `broker.session.timeout.ms`, nine seconds unless set otherwise, and then another one is made leader.
+const LEADER_MOVES: Duration = Duration::from_secs(12);
 /// How often the fetcher's common queue is looked at; only errors come that way.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -158,7 +161,7 @@ impl Fetcher {
     }
 
     /// First offset and first offset behind the last, asked of the partition's leader. While that
-    /// changes, which a lost broker makes it do, it is asked again for some seconds.
+    /// changes, which a lost broker makes it do, it is asked again for twelve seconds.
     ///
     /// Errors: [`LogError::Io`]; may pass.
     pub async fn watermarks(&self, log: &LogId) -> Result<(Offset, Offset), LogError> {
@@ -169,7 +172,11 @@ impl Fetcher {
             });
             asked.await?.map_err(io::Error::other)
         };
-        let again = ExponentialBuilder::new().with_min_delay(Duration::from_millis(200)).with_max_times(5);
+        let again = ExponentialBuilder::new()
+            .with_min_delay(Duration::from_millis(200))
+            .with_max_delay(Duration::from_secs(1))
+            .without_max_times()
+            .with_total_delay(Some(LEADER_MOVES));
         let asked = ask.retry(again).when(leader_moves).await;
         let (low, high) = asked.map_err(|e| io_error(log, "ask Kafka for the log's ends", e))?;
         self.is_up();
