@@ -16,6 +16,9 @@ use std::time::Duration;
 
 /// How long one call waits for an event; an end waits for it.
 const WAIT: Duration = Duration::from_millis(250);
+/// How long an end leaves what brokers have on their sockets, unread behind requests that are not answered yet:
+/// who reads the tails of partitions afterwards is to find it there.
+const GRACE: Duration = Duration::from_millis(250);
 
 /// A client whose reports are served until it goes.
 pub(super) struct Served {
@@ -61,6 +64,7 @@ impl Drop for Served {
         // The client purges when it ends, but that is behind the thread's last wait: brokers that come
         // back in between would get what was given up.
         self.purge();
+        std::thread::sleep(GRACE);
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread of a Kafka producer's reports has died");
         }
