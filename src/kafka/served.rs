@@ -12,7 +12,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long one call waits for an event; an end waits for it.
 const WAIT: Duration = Duration::from_millis(250);
@@ -36,6 +36,11 @@ impl Served {
         let thread = Builder::new().name("kafka-reports".to_owned()).spawn(move || {
             while !stopped.load(Ordering::Acquire) {
                 events.serve(WAIT);
+            }
+            let end = Instant::now() + GRACE;
+            while Instant::now() < end {
+                // A millisecond more than is left, as librdkafka counts whole ones.
+                events.serve(end.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
             }
         })?;
         Ok(Served { client, stop, thread: Some(thread) })
@@ -64,7 +69,6 @@ impl Drop for Served {
         // The client purges when it ends, but that is behind the thread's last wait: brokers that come
         // back in between would get what was given up.
         self.purge();
-        std::thread::sleep(GRACE);
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread of a Kafka producer's reports has died");
         }
