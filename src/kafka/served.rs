@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 const WAIT: Duration = Duration::from_millis(250);
 /// How long an end leaves what brokers have on their sockets, unread behind requests that are not answered yet:
 /// who reads the tails of partitions afterwards is to find it there.
-const GRACE: Duration = Duration::from_millis(250);
+const GRACE: Duration = Duration::from_secs(1);
 
 /// A client whose reports are served until it goes.
 pub(super) struct Served {
